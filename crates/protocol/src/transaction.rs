@@ -1,0 +1,80 @@
+//! Transactions of both layers in one envelope.
+
+use alloy_consensus::crypto::RecoveryError;
+use alloy_consensus::{
+    Sealed, Signed, TransactionEnvelope, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
+};
+use alloy_primitives::{Address, B256};
+pub use op_alloy_consensus::TxDeposit as DepositTransaction;
+
+/// EIP-2718 type byte of deposits. Spec: `deposits.md`, "The Deposited Transaction Type".
+pub const DEPOSIT_TX_TYPE: u8 = 0x7e;
+
+/// Every transaction type that a block of the L1 or of an OP chain can hold. Which of them a given
+/// chain allows is the executor's rule, not the codec's. Blob transactions appear here in their
+/// block form, without the sidecar.
+#[derive(Clone, Debug, TransactionEnvelope)]
+#[envelope(tx_type_name = TxType, alloy_consensus = alloy_consensus)]
+pub enum TxEnvelope {
+    /// Untyped transaction.
+    #[envelope(ty = 0)]
+    Legacy(Signed<TxLegacy>),
+    /// EIP-2930: access list.
+    #[envelope(ty = 1)]
+    Eip2930(Signed<TxEip2930>),
+    /// EIP-1559: priority fee.
+    #[envelope(ty = 2)]
+    Eip1559(Signed<TxEip1559>),
+    /// EIP-4844: blob hashes; L1 only.
+    #[envelope(ty = 3)]
+    Eip4844(Signed<TxEip4844>),
+    /// EIP-7702: set code.
+    #[envelope(ty = 4)]
+    Eip7702(Signed<TxEip7702>),
+    /// OP Stack deposit; L2 only.
+    #[envelope(ty = 126)]
+    #[serde(serialize_with = "op_alloy_consensus::serde_deposit_tx_rpc")]
+    Deposit(Sealed<DepositTransaction>),
+}
+
+impl TxEnvelope {
+    /// Transaction hash: Keccak-256 of the EIP-2718 encoding.
+    pub fn tx_hash(&self) -> B256 {
+        match self {
+            Self::Legacy(tx) => *tx.hash(),
+            Self::Eip2930(tx) => *tx.hash(),
+            Self::Eip1559(tx) => *tx.hash(),
+            Self::Eip4844(tx) => *tx.hash(),
+            Self::Eip7702(tx) => *tx.hash(),
+            Self::Deposit(tx) => tx.hash(),
+        }
+    }
+
+    /// Whether this is a deposit, which pays no fees and carries no signature.
+    pub const fn is_deposit_tx(&self) -> bool {
+        matches!(self, Self::Deposit(_))
+    }
+
+    /// The sender: recovered from the signature (about 40 µs), or the deposit's `from`.
+    ///
+    /// # Errors
+    /// When the signature does not recover to a key, or its `s` is in the upper half of the curve
+    /// order (EIP-2).
+    pub fn recover(&self) -> Result<Address, RecoveryError> {
+        let signer = match self {
+            Self::Legacy(tx) => tx.recover_signer(),
+            Self::Eip2930(tx) => tx.recover_signer(),
+            Self::Eip1559(tx) => tx.recover_signer(),
+            Self::Eip4844(tx) => tx.recover_signer(),
+            Self::Eip7702(tx) => tx.recover_signer(),
+            Self::Deposit(tx) => return Ok(tx.from),
+        };
+        signer.map_err(|_| RecoveryError::new())
+    }
+}
+
+impl From<DepositTransaction> for TxEnvelope {
+    fn from(tx: DepositTransaction) -> Self {
+        Self::Deposit(Sealed::new(tx))
+    }
+}

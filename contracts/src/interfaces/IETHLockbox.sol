@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice Holds the ether of portals that share their liquidity.
+interface IETHLockbox {
+    function lockETH() external payable;
+}

@@ -1,0 +1,65 @@
+// Decodes what the batcher posted on L1 back to the L2 transactions that users sent, byte for byte.
+import { keccak256 } from 'viem'
+import { l2Blocks, readBatches } from './l1data.mjs'
+import { check, main, proved, same, safeOnVerifier, sentTransactions } from './lib.mjs'
+
+await main('decode', async (rollup) => {
+  const { config, endpoints } = rollup
+  const genesis = config.genesis
+  const sent = sentTransactions(rollup)
+
+  // Up to what is safe now, and at least up to the newest transaction that the scripts sent before.
+  let target = BigInt((await rollup.verifierStatus()).safe_l2.number)
+  for (const hash of sent.keys()) {
+    const receipt = await rollup.l2.getTransactionReceipt({ hash })
+    if (receipt.blockNumber > target) target = receipt.blockNumber
+  }
+  if (target < 3n) target = 3n
+  const status = await safeOnVerifier(rollup, target)
+  const safe = BigInt(status.safe_l2.number)
+  const { batches, channels, posts } = await readBatches(rollup, BigInt(genesis.l1.number) + 1n, BigInt(status.current_l1.number))
+  check(posts.length > 0, 'the batcher posted something')
+  const expectedKind = process.env.OPAL_DA ?? posts[0].kind
+  check(posts.every((post) => post.kind === expectedKind), `every batcher transaction uses ${expectedKind}`, posts)
+  const compression = rollup.has('fjord') ? 'brotli' : 'zlib'
+  check(channels.every((channel) => channel.compression === compression), `every channel uses ${compression}`, channels)
+  proved(`${posts.length} batcher transactions (${expectedKind}), ${channels.length} channels (${compression}), ${batches.length} singular batches`)
+
+  // After an L1 reorg or a restart the batcher may post a block again: the first valid batch counts.
+  const byTime = new Map()
+  for (const batch of batches) {
+    const known = byTime.get(batch.timestamp) ?? []
+    byTime.set(batch.timestamp, [...known, batch])
+  }
+  const blocks = await l2Blocks(endpoints.verifierRpc, BigInt(genesis.l2.number) + 1n, safe)
+  let parent = genesis.l2.hash
+  let userTransactions = 0
+  let found = 0
+  for (const block of blocks) {
+    const number = BigInt(block.number)
+    same(block.parentHash, parent, `parent of block ${number}`)
+    const candidates = byTime.get(BigInt(block.timestamp)) ?? []
+    const batch = candidates.find((one) => one.parentHash === block.parentHash)
+    check(batch, `a batch on L1 for L2 block ${number}`)
+    check(block.transactions.length > 0 && block.transactions[0].type === '0x7e', `block ${number} opens with a deposit`)
+    const users = block.transactions.filter((tx) => tx.type !== '0x7e')
+    const deposits = block.transactions.length - users.length
+    check(block.transactions.slice(0, deposits).every((tx) => tx.type === '0x7e'), `deposits come first in block ${number}`)
+    same(batch.transactions.map((raw) => keccak256(raw)), users.map((tx) => tx.hash), `transactions of block ${number}`)
+    for (const raw of batch.transactions) {
+      const bytes = sent.get(keccak256(raw))
+      if (bytes === undefined) continue
+      same(raw, bytes, 'bytes on L1 against the bytes that a user sent')
+      sent.delete(keccak256(raw))
+      found++
+    }
+    userTransactions += users.length
+    parent = block.hash
+  }
+  proved(`${blocks.length} safe L2 blocks hold exactly the ${userTransactions} transactions of their batches`)
+  same([...sent.keys()], [], 'sent transactions that are nowhere on L1')
+  proved(`${found} transactions sent by these scripts are on L1 byte for byte`)
+
+  const l1Bytes = posts.reduce((sum, post) => sum + post.bytes, 0)
+  console.log(`  ${l1Bytes} payload bytes on L1 for ${blocks.length} blocks and ${userTransactions} user transactions`)
+})

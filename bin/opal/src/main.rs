@@ -1,2 +1,92 @@
-//! placeholder
-fn main() {}
+//! `opal`: the whole OP Stack in one binary. This crate parses arguments and composes services;
+//! everything else lives in the libraries.
+
+mod banner;
+mod batcher;
+mod node;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use opal_service::logging::{self, LogArgs};
+use opal_service::{Shutdown, StopReason, shutdown::GRACE};
+
+/// The whole OP Stack in one binary.
+///
+/// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. The other
+/// commands run one role each.
+#[derive(Debug, Parser)]
+#[command(name = "opal", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a whole rollup for development, with its own L1 or on a given one.
+    Up(Box<up::UpArgs>),
+    /// Run a verifier: derive an OP chain from L1 and serve it over JSON-RPC.
+    Node(Box<node::NodeArgs>),
+    /// Run a batcher: post a sequencer's blocks to L1.
+    Batcher(Box<batcher::Args>),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = logging::init(&cli.log) {
+        return fail(&error.into());
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let shutdown = Shutdown::new();
+    let code = runtime.block_on(run(cli.command, &shutdown));
+    // Blocking work that is still under way must not hold up the exit.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
+    if let Err(error) = shutdown.wait_for_signals() {
+        return fail(&error.into());
+    }
+    let started = async {
+        match command {
+            Command::Up(args) => up::run(*args, shutdown).await,
+            Command::Node(args) => node::run(*args, shutdown).await,
+            Command::Batcher(args) => batcher::run(*args, shutdown).await,
+        }
+    };
+    // What a command returns keeps its services alive until the end.
+    let running = tokio::select! {
+        running = started => running,
+        () = shutdown.cancelled() => Err(eyre::eyre!("stopped before all was up")),
+    };
+    let failed = match running {
+        Ok(running) => {
+            let reason = shutdown.stopped(GRACE).await;
+            drop(running);
+            return match reason {
+                StopReason::Requested(_) => ExitCode::SUCCESS,
+                StopReason::TaskFailed { .. } => {
+                    eprintln!("error: {reason}");
+                    ExitCode::from(reason.exit_code())
+                }
+            };
+        }
+        Err(error) => fail(&error),
+    };
+    shutdown.trigger("start failed");
+    shutdown.stopped(GRACE).await;
+    failed
+}
+
+fn fail(error: &eyre::Report) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

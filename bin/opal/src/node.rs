@@ -1,0 +1,97 @@
+//! `opal node`: a verifier.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use eyre::WrapErr;
+use opal_da::L1Client;
+use opal_node::{FullNodeConfig, NodeConfig, full};
+use opal_protocol::RollupConfig;
+use opal_service::metrics::{self, Metrics};
+use opal_service::rpc_server::RpcEndpoint;
+use opal_service::{RpcServerConfig, Shutdown};
+use tracing::info;
+use url::Url;
+
+/// Flags of `opal node`. Each can be set by its `OPAL_NODE_*` variable too.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// L1 JSON-RPC.
+    #[arg(long, visible_alias = "l1.rpc", env = "OPAL_NODE_L1", value_name = "URL")]
+    l1: Url,
+    /// L1 beacon API; needed when the chain posts blobs.
+    #[arg(long, visible_alias = "l1.beacon", env = "OPAL_NODE_L1_BEACON", value_name = "URL")]
+    l1_beacon: Option<Url>,
+    /// The chain's rollup.json.
+    #[arg(long, visible_alias = "rollup.config", env = "OPAL_NODE_ROLLUP_CONFIG", value_name = "FILE")]
+    rollup_config: PathBuf,
+    /// The chain's L2 genesis.json.
+    #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
+    genesis: PathBuf,
+    /// Address that all servers listen on.
+    #[arg(long, env = "OPAL_NODE_HOST", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Port of the L2 JSON-RPC (HTTP and WebSocket); 0 picks a free one, as for all ports.
+    #[arg(long, env = "OPAL_NODE_RPC_PORT", default_value_t = 9547)]
+    rpc_port: u16,
+    /// Port of the rollup RPC.
+    #[arg(long, env = "OPAL_NODE_ROLLUP_PORT", default_value_t = 7547)]
+    rollup_port: u16,
+    /// Answer `admin_` methods on the rollup RPC.
+    #[arg(long, visible_alias = "rpc.enable-admin", env = "OPAL_NODE_RPC_ADMIN")]
+    rpc_admin: bool,
+    /// Port of the Prometheus metrics; not served without it.
+    #[arg(long, env = "OPAL_NODE_METRICS_PORT")]
+    metrics_port: Option<u16>,
+    /// L1 blocks that must stand above one before it is read.
+    #[arg(long, visible_alias = "verifier.l1-confs", env = "OPAL_NODE_L1_CONFS", default_value_t = 0)]
+    l1_confs: u64,
+    /// Milliseconds between looks at the L1 head.
+    #[arg(long, env = "OPAL_NODE_L1_POLL_INTERVAL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    l1_poll_interval_ms: u64,
+}
+
+fn read(flag: &str, path: &Path) -> eyre::Result<String> {
+    std::fs::read_to_string(path).wrap_err_with(|| format!("{flag}: cannot read {}", path.display()))
+}
+
+pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
+    let rollup = RollupConfig::from_json(&read("--rollup-config", &args.rollup_config)?)
+        .wrap_err_with(|| format!("--rollup-config {}", args.rollup_config.display()))?;
+    let genesis = serde_json::from_str(&read("--genesis", &args.genesis)?)
+        .wrap_err_with(|| format!("--genesis {}", args.genesis.display()))?;
+    let claim = |port, flag| {
+        RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(args.host, port), flag))
+    };
+    let rpc = claim(args.rpc_port, "--rpc-port")?;
+    let rollup_rpc = claim(args.rollup_port, "--rollup-port")?;
+    let metrics = Metrics::new();
+    if let Some(port) = args.metrics_port {
+        let addr = SocketAddr::new(args.host, port);
+        let addr = metrics::serve(metrics.clone(), addr, "--metrics-port", shutdown.token())?;
+        info!(target: "opal::node", url = %format!("http://{addr}/metrics"), "metrics");
+    }
+
+    let l1 = L1Client::connect(&args.l1, args.l1_beacon.as_ref()).await.wrap_err("--l1")?;
+    let config = FullNodeConfig {
+        node: NodeConfig {
+            name: "verifier",
+            rollup: Arc::new(rollup),
+            sequencer: None,
+            l1_conf_depth: args.l1_confs,
+            l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
+            rpc_admin: args.rpc_admin,
+        },
+        genesis,
+        rpc,
+        rollup_rpc,
+    };
+    let node = full::start(config, Arc::new(l1), &metrics, shutdown).await?;
+    info!(target: "opal::node", rpc = node.rpc.http_url(), ws = node.rpc.ws_url(),
+        rollup_rpc = node.node.rpc().http_url(), "node is up");
+    Ok(Box::new(node))
+}

@@ -1,0 +1,367 @@
+//! Starts a whole rollup in one process.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alloy_genesis::Genesis;
+use opal_da::{Batcher, BatcherConfig, DataAvailabilityType, L1Client};
+use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
+use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
+use opal_node::SequencerConfig;
+use opal_protocol::{Hardfork, RollupConfig};
+use opal_service::keys::Key;
+use opal_service::metrics::{self, Metrics};
+use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
+use opal_service::{RpcServerConfig, Shutdown, http};
+use tokio::sync::watch;
+use tracing::info;
+use url::Url;
+
+use crate::files::{self, Endpoints, FileError, Files};
+use crate::l1::{EmbeddedL1, L1Config};
+use crate::status;
+
+/// How long the first L2 block may take before the start counts as failed.
+const FIRST_BLOCK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The rollup to start.
+#[derive(Debug)]
+pub struct UpConfig {
+    /// Address that all servers listen on.
+    pub host: IpAddr,
+    /// Ports of the servers.
+    pub ports: Ports,
+    /// The L1 below it.
+    pub l1: L1Choice,
+    /// Seconds between L2 blocks.
+    pub l2_block_time: u64,
+    /// The newest fork that is active from L2 genesis on.
+    pub fork: Hardfork,
+    /// Where batches go.
+    pub da: DataAvailabilityType,
+    /// Accounts of users and roles.
+    pub accounts: DevAccounts,
+    /// Whether a second node derives the chain from L1 alone.
+    pub verifier: bool,
+    /// Where to write the files that other processes need.
+    pub out: Option<PathBuf>,
+}
+
+/// Ports of the servers; 0 lets the system choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// L1 JSON-RPC (embedded L1 only).
+    pub l1: u16,
+    /// L1 beacon API (embedded L1 only).
+    pub l1_beacon: u16,
+    /// L2 JSON-RPC.
+    pub l2: u16,
+    /// Rollup RPC.
+    pub rollup: u16,
+    /// L2 JSON-RPC of the verifier.
+    pub verifier: u16,
+    /// Rollup RPC of the verifier.
+    pub verifier_rollup: u16,
+    /// Prometheus metrics, if wanted.
+    pub metrics: Option<u16>,
+}
+
+/// The L1 below the rollup.
+#[derive(Debug)]
+pub enum L1Choice {
+    /// An L1 inside this process, with the rollup's contracts in its genesis.
+    Embedded {
+        /// Seconds between L1 blocks.
+        block_time: u64,
+        /// Blocks between the L1's tip and its `safe` block.
+        safe_lag: u64,
+        /// Blocks between the L1's tip and its `finalized` block.
+        finality_lag: u64,
+    },
+    /// An L1 that runs elsewhere; the contracts are deployed to it.
+    External {
+        /// JSON-RPC URL.
+        rpc: Url,
+        /// Beacon API URL; needed for blobs.
+        beacon: Option<Url>,
+        /// Pays for the deployment.
+        deployer: Key,
+    },
+}
+
+/// Why the rollup did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// A port is taken or may not be used.
+    #[error(transparent)]
+    Port(#[from] RpcServerError),
+    /// `--out` can't be written.
+    #[error("--out: {0}")]
+    Out(#[from] FileError),
+    /// Genesis or deployment failed.
+    #[error(transparent)]
+    Governance(#[from] opal_governance::GovernanceError),
+    /// The embedded L1 did not start.
+    #[error("embedded L1: {0}")]
+    EmbeddedL1(#[from] crate::l1::L1Error),
+    /// The given L1 can't be used.
+    #[error("L1: {0}")]
+    L1(#[from] opal_da::DaError),
+    /// A URL can't be used.
+    #[error(transparent)]
+    Http(#[from] opal_service::http::HttpError),
+    /// A node did not start.
+    #[error("{name}: {error}")]
+    Node {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        error: opal_node::NodeError,
+    },
+    /// The batcher did not start.
+    #[error("batcher: {0}")]
+    Batcher(#[from] opal_da::BatcherError),
+    /// No L2 block came.
+    #[error("no L2 block within {} s; the log says why", FIRST_BLOCK_DEADLINE.as_secs())]
+    NoBlock,
+    /// The process was told to stop before all was up.
+    #[error("stopped before the rollup was ready")]
+    Stopped,
+}
+
+/// A running rollup.
+#[derive(Debug)]
+pub struct Devnet {
+    /// Where everything answers.
+    pub endpoints: Endpoints,
+    /// The rollup configuration.
+    pub rollup: Arc<RollupConfig>,
+    /// Contracts on L1.
+    pub addresses: Addresses,
+    /// Accounts of users and roles.
+    pub accounts: DevAccounts,
+    /// The sequencer.
+    pub sequencer: FullNode,
+    /// The verifier, where one runs.
+    pub verifier: Option<FullNode>,
+    /// The embedded L1, where there is one.
+    pub l1: Option<EmbeddedL1>,
+    /// The batcher.
+    pub batcher: Batcher,
+}
+
+/// The L1 as the rollup sees it, and the genesis that goes with it.
+struct Foundation {
+    embedded: Option<EmbeddedL1>,
+    l1_genesis: Option<Genesis>,
+    rpc: Url,
+    beacon: Option<Url>,
+    l2_genesis: Genesis,
+    rollup: Arc<RollupConfig>,
+    addresses: Addresses,
+}
+
+/// Claimed ports of one L2 node.
+struct NodePorts {
+    rpc: RpcEndpoint,
+    rollup: RpcEndpoint,
+}
+
+/// Starts everything and returns when all RPCs answer and the first L2 block is there.
+///
+/// # Errors
+/// The first thing that went wrong. The caller ends what has started by `shutdown`.
+pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpError> {
+    // Everything that can be refused is refused before anything runs.
+    if let Some(dir) = &config.out {
+        files::prepare(dir)?;
+    }
+    let claim = |port, flag| {
+        RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(config.host, port), flag))
+    };
+    let ports = config.ports;
+    let sequencer_ports =
+        NodePorts { rpc: claim(ports.l2, "--l2-port")?, rollup: claim(ports.rollup, "--rollup-port")? };
+    let verifier_ports = if config.verifier {
+        Some(NodePorts {
+            rpc: claim(ports.verifier, "--verifier-port")?,
+            rollup: claim(ports.verifier_rollup, "--verifier-rollup-port")?,
+        })
+    } else {
+        None
+    };
+    let metrics = Metrics::new();
+    let metrics_addr = match ports.metrics {
+        Some(port) => {
+            let addr = SocketAddr::new(config.host, port);
+            Some(metrics::serve(metrics.clone(), addr, "--metrics-port", shutdown.token())?)
+        }
+        None => None,
+    };
+
+    let base = lay_foundation(&config, shutdown).await?;
+    let l1 = Arc::new(L1Client::connect(&base.rpc, base.beacon.as_ref()).await?);
+
+    let start_node = |name, ports: NodePorts, sequencer| {
+        let node = NodeConfig {
+            name,
+            rollup: base.rollup.clone(),
+            sequencer,
+            l1_conf_depth: 0,
+            l1_poll_interval: poll_interval(&config.l1),
+            rpc_admin: true,
+        };
+        let full = FullNodeConfig {
+            node,
+            genesis: base.l2_genesis.clone(),
+            rpc: ports.rpc,
+            rollup_rpc: ports.rollup,
+        };
+        let (l1, metrics) = (l1.clone(), &metrics);
+        async move {
+            full::start(full, l1, metrics, shutdown)
+                .await
+                .map_err(|error| UpError::Node { name, error })
+        }
+    };
+    let sequencer =
+        start_node("sequencer", sequencer_ports, Some(SequencerConfig::default())).await?;
+    let verifier = match verifier_ports {
+        Some(ports) => Some(start_node("verifier", ports, None).await?),
+        None => None,
+    };
+
+    let endpoints = Endpoints {
+        l1_rpc: base.rpc.as_str().trim_end_matches('/').to_owned(),
+        l1_beacon: base.beacon.as_ref().map(|u| u.as_str().trim_end_matches('/').to_owned()),
+        l2_rpc: sequencer.rpc.http_url(),
+        l2_ws: sequencer.rpc.ws_url(),
+        rollup_rpc: sequencer.node.rpc().http_url(),
+        verifier_rpc: verifier.as_ref().map(|v| v.rpc.http_url()),
+        verifier_rollup_rpc: verifier.as_ref().map(|v| v.node.rpc().http_url()),
+        metrics: metrics_addr.map(|addr| format!("http://{addr}/metrics")),
+    };
+    let batcher = start_batcher(&config, &base, &endpoints, shutdown).await?;
+
+    first_block(sequencer.node.status(), shutdown).await?;
+    if let Some(dir) = &config.out {
+        let files = Files {
+            rollup: &base.rollup,
+            l2_genesis: &base.l2_genesis,
+            l1_genesis: base.l1_genesis.as_ref(),
+            addresses: &base.addresses,
+            endpoints: &endpoints,
+        };
+        files.write(dir)?;
+    }
+    status::show(
+        sequencer.node.status(),
+        verifier.as_ref().map(|v| v.node.status()),
+        batcher.stats(),
+        shutdown,
+    );
+    Ok(Devnet {
+        endpoints,
+        rollup: base.rollup,
+        addresses: base.addresses,
+        accounts: config.accounts,
+        sequencer,
+        verifier,
+        l1: base.embedded,
+        batcher,
+    })
+}
+
+/// Starts the embedded L1 with the contracts in its genesis, or deploys them to the given L1.
+async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Foundation, UpError> {
+    let mut intent = Intent::devnet(&config.accounts);
+    intent.fork = config.fork;
+    intent.l2_block_time = config.l2_block_time;
+    match &config.l1 {
+        L1Choice::Embedded { block_time, safe_lag, finality_lag } => {
+            // Genesis lies one block back, so that the first block of each layer is due at once.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let timestamp = now.saturating_sub((*block_time).max(config.l2_block_time));
+            let genesis = opal_governance::devnet_genesis(&intent, timestamp)?;
+            let address = |port| SocketAddr::new(config.host, port);
+            let l1 = EmbeddedL1::start(
+                L1Config {
+                    genesis: genesis.l1_genesis.clone(),
+                    block_time: *block_time,
+                    safe_lag: *safe_lag,
+                    finality_lag: *finality_lag,
+                    rpc_addr: address(config.ports.l1),
+                    beacon_addr: address(config.ports.l1_beacon),
+                },
+                shutdown,
+            )
+            .await?;
+            Ok(Foundation {
+                rpc: l1.rpc_url(),
+                beacon: Some(l1.beacon_url()),
+                embedded: Some(l1),
+                l1_genesis: Some(genesis.l1_genesis),
+                l2_genesis: genesis.l2_genesis,
+                rollup: Arc::new(genesis.rollup_config),
+                addresses: genesis.addresses,
+            })
+        }
+        L1Choice::External { rpc, beacon, deployer } => {
+            info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
+            let provider = http::provider(rpc)?;
+            let deployed =
+                opal_governance::deploy_to_l1(&provider, deployer.signer(), &mut intent).await?;
+            Ok(Foundation {
+                embedded: None,
+                l1_genesis: None,
+                rpc: rpc.clone(),
+                beacon: beacon.clone(),
+                l2_genesis: deployed.l2_genesis,
+                rollup: Arc::new(deployed.rollup_config),
+                addresses: deployed.addresses,
+            })
+        }
+    }
+}
+
+/// The embedded L1 is looked at often, since that costs nothing; a given one gently.
+fn poll_interval(l1: &L1Choice) -> Duration {
+    match l1 {
+        L1Choice::Embedded { .. } => Duration::from_millis(100),
+        L1Choice::External { .. } => Duration::from_millis(500),
+    }
+}
+
+async fn start_batcher(
+    config: &UpConfig,
+    base: &Foundation,
+    endpoints: &Endpoints,
+    shutdown: &Shutdown,
+) -> Result<Batcher, UpError> {
+    let key = Key::from_signer(config.accounts.role(DevRole::Batcher).clone());
+    let batcher = BatcherConfig::devnet(
+        base.rpc.clone(),
+        &endpoints.l2_rpc,
+        &endpoints.rollup_rpc,
+        key,
+        config.da,
+    )?;
+    Ok(Batcher::start(batcher, shutdown).await?)
+}
+
+async fn first_block(
+    mut status: watch::Receiver<SyncStatus>,
+    shutdown: &Shutdown,
+) -> Result<(), UpError> {
+    let arrived = status.wait_for(|s| s.unsafe_l2.number > 0);
+    tokio::select! {
+        () = shutdown.cancelled() => Err(UpError::Stopped),
+        result = tokio::time::timeout(FIRST_BLOCK_DEADLINE, arrived) => match result {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(UpError::Stopped),
+            Err(_) => Err(UpError::NoBlock),
+        },
+    }
+}

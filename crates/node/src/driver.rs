@@ -1,0 +1,430 @@
+//! The node's one task: it owns derivation and forkchoice and decides what happens next.
+//!
+//! ```text
+//!            shutdown ─┐
+//!      sequencer slot ─┤                      ┌─► engine (build, import, forkchoice)
+//!             command ─┼─► Driver (one loop) ─┼─► fetcher (L1 blocks, blobs)
+//!       L1 heads move ─┤                      └─► status
+//!  fetched input here ─┤
+//!   derivation step ───┘
+//! ```
+//! The order of the branches is their priority: a block that is due goes before derivation work,
+//! of which one step is done per turn, so that a long catch-up never delays the sequencer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opal_da::L1Client;
+use opal_derivation::{
+    AttributesWithParent, Derivation, Executed, Input, Step, attributes_match_block,
+};
+use opal_execution::LocalEngine;
+use opal_protocol::{L1BlockRef, L2BlockRef, RollupConfig, SealedBlock};
+use opal_sequencing::next_slot;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::engine::{self, BuildError};
+use crate::error::NodeError;
+use crate::fetcher::Fetcher;
+use crate::forkchoice::{Event, ForkchoiceState, Heads};
+use crate::l1_watcher::L1Heads;
+use crate::metrics::NodeMetrics;
+use crate::sequencer::Sequencer;
+use crate::status::SyncStatus;
+use crate::sync_start;
+
+/// How soon a block that could not be built is tried again.
+const BUILD_RETRY: Duration = Duration::from_millis(200);
+
+/// What an operator can ask of a running node.
+#[derive(Debug)]
+pub enum Command {
+    /// Start sequencing on top of the unsafe head, which must have this hash unless it is zero.
+    StartSequencer(alloy_primitives::B256, oneshot::Sender<Result<(), String>>),
+    /// Stop sequencing; answers with the hash of the last block.
+    StopSequencer(oneshot::Sender<Result<alloy_primitives::B256, String>>),
+    /// Whether the node sequences now.
+    SequencerActive(oneshot::Sender<bool>),
+    /// Walk back to the newest safe head that L1 confirms and derive anew from there.
+    ResetDerivation(oneshot::Sender<()>),
+}
+
+pub(crate) struct Driver {
+    config: Arc<RollupConfig>,
+    engine: LocalEngine,
+    l1: Arc<L1Client>,
+    l1_conf_depth: u64,
+    forkchoice: ForkchoiceState,
+    derivation: Derivation,
+    fetcher: Fetcher,
+    l1_heads: L1Heads,
+    /// Set when the L1 head did not extend the one before: until our heads were compared with
+    /// the L1, its chain may have reorganised under them.
+    l1_unverified: bool,
+    /// Whether a derivation step can make progress; cleared while it waits for an input.
+    derivation_ready: bool,
+    sequencer: Option<Sequencer>,
+    sequencing: bool,
+    sequence_at: Instant,
+    status: watch::Sender<SyncStatus>,
+    metrics: NodeMetrics,
+}
+
+pub(crate) struct DriverParts {
+    pub config: Arc<RollupConfig>,
+    pub engine: LocalEngine,
+    pub l1: Arc<L1Client>,
+    pub l1_conf_depth: u64,
+    pub sequencer: Option<Sequencer>,
+    pub l1_heads: L1Heads,
+    pub status: watch::Sender<SyncStatus>,
+    pub metrics: NodeMetrics,
+}
+
+impl Driver {
+    /// Finds where to start from what the engine holds and what the L1 confirms.
+    pub(crate) async fn start(parts: DriverParts) -> Result<Self, NodeError> {
+        let heads = engine::heads(&parts.engine, &parts.config)?;
+        let mut forkchoice = ForkchoiceState::new(heads.finalized);
+        forkchoice
+            .on(Event::Reset { unsafe_head: heads.unsafe_head, safe: heads.safe });
+        let start =
+            sync_start::find(&parts.config, &parts.engine, &parts.l1, &forkchoice).await?;
+        let mut driver = Self {
+            derivation: Derivation::new(
+                parts.config.clone(),
+                start.safe,
+                start.system_config,
+                start.l1_start,
+            ),
+            fetcher: Fetcher::new(parts.l1.clone()),
+            sequencing: parts.sequencer.is_some(),
+            config: parts.config,
+            engine: parts.engine,
+            l1: parts.l1,
+            l1_conf_depth: parts.l1_conf_depth,
+            forkchoice,
+            l1_heads: parts.l1_heads,
+            l1_unverified: false,
+            derivation_ready: true,
+            sequencer: parts.sequencer,
+            sequence_at: Instant::now(),
+            status: parts.status,
+            metrics: parts.metrics,
+        };
+        driver.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe: start.safe })?;
+        driver.schedule_sequencing();
+        driver.publish();
+        Ok(driver)
+    }
+
+    /// Runs until shutdown. An error is one that the node cannot mend by itself.
+    pub(crate) async fn run(
+        mut self,
+        mut l1_heads: watch::Receiver<L1Heads>,
+        mut commands: mpsc::Receiver<Command>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                () = tokio::time::sleep_until(self.sequence_at), if self.sequencing => {
+                    self.sequence().await?;
+                }
+                Some(command) = commands.recv() => self.on_command(command).await?,
+                Ok(()) = l1_heads.changed() => {
+                    let heads = *l1_heads.borrow_and_update();
+                    self.on_l1_heads(heads).await?;
+                }
+                input = self.fetcher.next() => self.provide(input),
+                () = std::future::ready(()), if self.derivation_ready => self.derive().await?,
+            }
+            self.publish();
+        }
+    }
+
+    // --- derivation ---------------------------------------------------------------------------
+
+    async fn derive(&mut self) -> Result<(), NodeError> {
+        let safe = self.forkchoice.heads().safe;
+        let derivation = &mut self.derivation;
+        match tokio::task::block_in_place(|| derivation.step(&safe)) {
+            Step::Need(request) => {
+                let limit = self.l1_heads.head.number.saturating_sub(self.l1_conf_depth);
+                match self.fetcher.request(request, limit) {
+                    Some(input) => self.provide(input),
+                    None => self.derivation_ready = false,
+                }
+            }
+            Step::Execute(attributes) => self.apply_derived(*attributes)?,
+            Step::AdvancedOrigin(l1) => {
+                debug!(target: "opal::derivation", l1 = l1.number, "read L1 block");
+            }
+            Step::Dropped(reason) => {
+                self.metrics.dropped.inc();
+                info!(target: "opal::derivation", %reason, "dropped L1 data");
+            }
+            Step::Reset(reason) => self.reset(&reason.to_string()).await?,
+            Step::Idle => self.derivation_ready = false,
+        }
+        Ok(())
+    }
+
+    fn provide(&mut self, input: Input) {
+        match self.derivation.provide(input) {
+            Ok(()) => {}
+            // An answer to a request from before a reset: derivation asks anew.
+            Err(error) => debug!(target: "opal::derivation", %error, "input not wanted"),
+        }
+        self.derivation_ready = true;
+    }
+
+    /// Makes the block that derivation demands part of the safe chain: by recognising it in the
+    /// unsafe chain, or by building it.
+    fn apply_derived(&mut self, attributes: AttributesWithParent) -> Result<(), NodeError> {
+        let heads = *self.forkchoice.heads();
+        if heads.unsafe_head.number > heads.safe.number {
+            let number = heads.safe.number.saturating_add(1);
+            if let Some(block) = self.engine.block_by_number(number) {
+                match attributes_match_block(&self.config, &attributes, &block) {
+                    Ok(()) => return self.accept_derived(&block, attributes.derived_from),
+                    Err(mismatch) => {
+                        self.metrics.unsafe_reorgs.inc();
+                        warn!(target: "opal::node", number, %mismatch,
+                            "the unsafe block differs from L1 data and is replaced");
+                    }
+                }
+            }
+        }
+        let engine = &self.engine;
+        let built = tokio::task::block_in_place(|| {
+            engine::build(engine, &heads, attributes.parent.hash, attributes.attributes.clone())
+        });
+        match built {
+            Ok(block) => {
+                let reference = self.block_ref(&block)?;
+                self.forkchoice.on(Event::UnsafeExtended(reference));
+                self.accept_derived(&block, attributes.derived_from)
+            }
+            Err(BuildError::InvalidAttributes(error)) => {
+                warn!(target: "opal::derivation", %error, parent = attributes.parent.number,
+                    "execution refuses the derived block");
+                self.derivation.executed(Executed::Invalid);
+                Ok(())
+            }
+            Err(BuildError::Engine(error)) => Err(error.into()),
+        }
+    }
+
+    fn accept_derived(
+        &mut self,
+        block: &SealedBlock,
+        derived_from: L1BlockRef,
+    ) -> Result<(), NodeError> {
+        let reference = self.block_ref(block)?;
+        self.move_heads(Event::SafeDerived { block: reference, derived_from })?;
+        self.derivation.executed(Executed::Valid(reference));
+        self.schedule_sequencing();
+        Ok(())
+    }
+
+    // --- L1 -----------------------------------------------------------------------------------
+
+    async fn on_l1_heads(&mut self, new: L1Heads) -> Result<(), NodeError> {
+        let old = std::mem::replace(&mut self.l1_heads, new);
+        if new.head.hash != old.head.hash {
+            self.derivation_ready = true;
+            self.l1_unverified |= new.head.parent_hash != old.head.hash;
+        }
+        if self.l1_unverified {
+            match self.l1_chain_is_ours().await {
+                Ok(Some(true)) => self.l1_unverified = false,
+                Ok(Some(false)) => self.reset("the L1 reorganised").await?,
+                Ok(None) => debug!(target: "opal::node", "L1 head is behind our L1 origin"),
+                Err(error) => debug!(target: "opal::node", %error, "cannot compare with L1 yet"),
+            }
+        }
+        self.move_heads(Event::L1Finalized(new.finalized))
+    }
+
+    /// Whether the L1 blocks that our heads stand on are canonical; `None` when the L1 is shorter.
+    async fn l1_chain_is_ours(&self) -> Result<Option<bool>, opal_da::DaError> {
+        let ours = [self.forkchoice.heads().unsafe_head.l1_origin, self.derivation.origin().id()];
+        let mut known = true;
+        for id in ours {
+            match self.l1.canonical_hash(id.number).await? {
+                Some(hash) if hash == id.hash => {}
+                Some(_) => return Ok(Some(false)),
+                None => known = false,
+            }
+        }
+        Ok(known.then_some(true))
+    }
+
+    async fn reset(&mut self, why: &str) -> Result<(), NodeError> {
+        let before = *self.forkchoice.heads();
+        let start = match sync_start::find(&self.config, &self.engine, &self.l1, &self.forkchoice)
+            .await
+        {
+            Ok(start) => start,
+            // The L1 is away or still changing: keep the heads and come back.
+            Err(NodeError::L1(error)) => {
+                warn!(target: "opal::node", %error, why, "reset waits for the L1");
+                self.l1_unverified = true;
+                tokio::time::sleep(BUILD_RETRY).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.fetcher.reset();
+        self.derivation = Derivation::new(
+            self.config.clone(),
+            start.safe,
+            start.system_config,
+            start.l1_start,
+        );
+        self.derivation_ready = true;
+        self.l1_unverified = false;
+        self.metrics.resets.inc();
+        info!(target: "opal::node", why,
+            unsafe_from = before.unsafe_head.number, unsafe_to = start.unsafe_head.number,
+            safe_from = before.safe.number, safe_to = start.safe.number,
+            l1_start = start.l1_start.number, "derivation starts anew");
+        self.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe: start.safe })?;
+        if let Some(sequencer) = &mut self.sequencer {
+            sequencer.reset();
+        }
+        self.schedule_sequencing();
+        Ok(())
+    }
+
+    // --- sequencing ---------------------------------------------------------------------------
+
+    async fn sequence(&mut self) -> Result<(), NodeError> {
+        let Some(sequencer) = &mut self.sequencer else {
+            self.sequencing = false;
+            return Ok(());
+        };
+        let heads = *self.forkchoice.heads();
+        let l1_head = self.l1_heads.head.number;
+        let plan = match sequencer.plan(&self.config, &self.engine, &self.l1, &heads, l1_head).await
+        {
+            Ok(plan) => plan,
+            Err(error) if error.l1_reorged() => return self.reset(&error.to_string()).await,
+            Err(error) => {
+                warn!(target: "opal::sequencing", %error, "no block can be built yet");
+                self.sequence_at = Instant::now() + BUILD_RETRY;
+                return Ok(());
+            }
+        };
+        let engine = &self.engine;
+        let started = Instant::now();
+        match tokio::task::block_in_place(|| {
+            engine::build(engine, &heads, heads.unsafe_head.hash, plan)
+        }) {
+            Ok(block) => {
+                self.metrics.build_seconds.observe(started.elapsed().as_secs_f64());
+                let reference = self.block_ref(&block)?;
+                debug!(target: "opal::sequencing", number = reference.number, hash = %reference.hash,
+                    txs = block.block.body.transactions.len(), origin = reference.l1_origin.number,
+                    "built block");
+                self.move_heads(Event::UnsafeExtended(reference))?;
+                self.schedule_sequencing();
+            }
+            Err(error) => {
+                warn!(target: "opal::sequencing", %error, "block was not built; trying again");
+                self.sequence_at = Instant::now() + BUILD_RETRY;
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule_sequencing(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let head = self.forkchoice.heads().unsafe_head.timestamp;
+        let slot = next_slot(head, self.config.block_time, now);
+        // A sequencer that catches up leaves a moment to the other branches between its blocks.
+        let pause = if slot.behind > 0 { Duration::from_millis(1) } else { Duration::ZERO };
+        self.sequence_at = Instant::now() + slot.wait + pause;
+    }
+
+    async fn on_command(&mut self, command: Command) -> Result<(), NodeError> {
+        let head = self.forkchoice.heads().unsafe_head.hash;
+        // A caller that went away does not need its answer.
+        match command {
+            Command::StartSequencer(hash, reply) => {
+                let answer = if self.sequencer.is_none() {
+                    Err("this node is not configured as a sequencer".to_owned())
+                } else if self.sequencing {
+                    Err("sequencer already running".to_owned())
+                } else if !hash.is_zero() && hash != head {
+                    Err(format!("block hash {hash} does not match the unsafe head {head}"))
+                } else {
+                    self.sequencing = true;
+                    self.schedule_sequencing();
+                    info!(target: "opal::sequencing", "sequencer started");
+                    Ok(())
+                };
+                let _ = reply.send(answer);
+            }
+            Command::StopSequencer(reply) => {
+                let answer = if self.sequencing {
+                    self.sequencing = false;
+                    info!(target: "opal::sequencing", "sequencer stopped");
+                    Ok(head)
+                } else {
+                    Err("sequencer not running".to_owned())
+                };
+                let _ = reply.send(answer);
+            }
+            Command::SequencerActive(reply) => {
+                let _ = reply.send(self.sequencing);
+            }
+            Command::ResetDerivation(reply) => {
+                self.reset("asked by the operator").await?;
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    // --- heads --------------------------------------------------------------------------------
+
+    fn block_ref(&self, block: &SealedBlock) -> Result<L2BlockRef, NodeError> {
+        engine::block_ref(&self.config, block)
+    }
+
+    fn move_heads(&mut self, event: Event) -> Result<(), NodeError> {
+        if let Some(heads) = self.forkchoice.on(event) {
+            engine::set_heads(&self.engine, &heads)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let Heads { unsafe_head, safe, finalized } = *self.forkchoice.heads();
+        let status = SyncStatus {
+            current_l1: self.derivation.origin(),
+            current_l1_finalized: self.l1_heads.finalized,
+            head_l1: self.l1_heads.head,
+            safe_l1: self.l1_heads.safe,
+            finalized_l1: self.l1_heads.finalized,
+            unsafe_l2: unsafe_head,
+            safe_l2: safe,
+            finalized_l2: finalized,
+            pending_safe_l2: safe,
+            cross_unsafe_l2: unsafe_head,
+            local_safe_l2: safe,
+        };
+        self.metrics.record(&status);
+        self.status.send_if_modified(|current| {
+            let changed = *current != status;
+            *current = status;
+            changed
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! What the node cannot mend by itself.
+
+use opal_protocol::BlockId;
+
+/// Errors that stop the node, or that say why it could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The chain could not be opened.
+    #[error("L2 chain: {0}")]
+    Chain(#[from] opal_execution::ChainError),
+    /// The L1 could not be read.
+    #[error("L1: {0}")]
+    L1(#[from] opal_da::DaError),
+    /// The execution engine refused what must not be refused.
+    #[error("execution engine: {0}")]
+    Engine(#[from] opal_execution::EngineError),
+    /// The engine lacks a block that it should have.
+    #[error("execution engine has no L2 block {0}; its data does not belong to this chain")]
+    MissingBlock(String),
+    /// A block of the L2 chain has no valid L1 attributes deposit.
+    #[error("L2 block {block}: {error}")]
+    L1Info {
+        /// The block.
+        block: BlockId,
+        /// What is wrong with it.
+        error: opal_protocol::L1InfoError,
+    },
+    /// The engine's genesis is not the rollup's.
+    #[error("the L2 genesis block is {found}, but the rollup config says {expected}; use the genesis file that belongs to it")]
+    WrongL2Genesis {
+        /// What the rollup config says.
+        expected: BlockId,
+        /// What the engine has.
+        found: BlockId,
+    },
+    /// The L1 is another chain than the rollup config means.
+    #[error("the L1 at the given URL has block {found} where the rollup config starts from {expected}; it is another chain")]
+    WrongL1Genesis {
+        /// What the rollup config says.
+        expected: BlockId,
+        /// Block of that height on the L1.
+        found: alloy_primitives::B256,
+    },
+    /// The L1 reorganised below what the node holds to be final.
+    #[error("the L1 no longer contains {0}, from which the finalized L2 head comes; check the L1 endpoint, then restart from a clean state")]
+    FinalizedReorged(BlockId),
+    /// A server could not be started.
+    #[error(transparent)]
+    Rpc(#[from] opal_service::rpc_server::RpcServerError),
+    /// Two RPC methods have the same name.
+    #[error(transparent)]
+    RpcMethod(#[from] jsonrpsee::core::RegisterMethodError),
+}

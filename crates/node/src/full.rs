@@ -1,0 +1,56 @@
+//! A whole L2 node in one process: execution, its JSON-RPC, and the rollup node over it.
+
+use std::sync::Arc;
+
+use alloy_genesis::Genesis;
+use opal_da::L1Client;
+use opal_execution::{Chain, LocalEngine};
+use opal_service::metrics::Metrics;
+use opal_service::rpc_server::RpcEndpoint;
+use opal_service::{RpcHandle, Shutdown};
+
+use crate::{NodeConfig, NodeError, NodeHandle};
+
+/// What a full node needs beside the L1.
+#[derive(Debug)]
+pub struct FullNodeConfig {
+    /// The rollup node.
+    pub node: NodeConfig,
+    /// The L2 genesis.
+    pub genesis: Genesis,
+    /// Where the execution JSON-RPC listens.
+    pub rpc: RpcEndpoint,
+    /// Where the rollup RPC listens.
+    pub rollup_rpc: RpcEndpoint,
+}
+
+/// A running full node.
+#[derive(Debug)]
+pub struct FullNode {
+    /// The L2 chain.
+    pub chain: Arc<Chain>,
+    /// The rollup node.
+    pub node: NodeHandle,
+    /// The execution JSON-RPC server.
+    pub rpc: RpcHandle,
+}
+
+/// Starts execution from genesis and the rollup node over it.
+///
+/// # Errors
+/// When the genesis is unusable or does not belong to the rollup config, or the L1 does not
+/// answer.
+pub async fn start(
+    config: FullNodeConfig,
+    l1: Arc<L1Client>,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<FullNode, NodeError> {
+    let chain = Chain::from_genesis(&config.genesis)?;
+    let engine = LocalEngine::new(chain.clone());
+    let node =
+        crate::start(config.node, config.rollup_rpc, engine, l1, metrics, shutdown).await?;
+    let module = opal_execution::rpc::module(chain.clone())?;
+    let rpc = config.rpc.serve(module)?;
+    Ok(FullNode { chain, node, rpc })
+}

@@ -1,0 +1,113 @@
+//! The rollup RPC: `optimism_` for everyone, `admin_` where it is switched on.
+
+use std::sync::Arc;
+
+use alloy_primitives::{B256, U64};
+use jsonrpsee::RpcModule;
+use jsonrpsee::types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE};
+use opal_execution::LocalEngine;
+use opal_protocol::{L2BlockRef, RollupConfig, output::output_root_v0};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::driver::Command;
+use crate::engine::block_ref;
+use crate::status::SyncStatus;
+
+/// What the RPC reads from.
+#[derive(Clone)]
+pub(crate) struct RpcContext {
+    pub config: Arc<RollupConfig>,
+    pub engine: LocalEngine,
+    pub status: watch::Receiver<SyncStatus>,
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// Answer of `optimism_outputAtBlock`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutputResponse {
+    version: B256,
+    output_root: B256,
+    block_ref: L2BlockRef,
+    withdrawal_storage_root: B256,
+    state_root: B256,
+    sync_status: SyncStatus,
+}
+
+fn error(message: impl ToString) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, message.to_string(), None::<()>)
+}
+
+/// All methods of the rollup RPC.
+pub(crate) fn module(
+    context: RpcContext,
+    admin: bool,
+) -> Result<RpcModule<()>, jsonrpsee::core::RegisterMethodError> {
+    let mut module = RpcModule::new(context);
+    module.register_method("optimism_syncStatus", |_, context, _| *context.status.borrow())?;
+    module.register_method("optimism_rollupConfig", |_, context, _| {
+        serde_json::to_value(&*context.config).map_err(error)
+    })?;
+    module.register_method("optimism_version", |_, _, _| {
+        concat!("opal/v", env!("CARGO_PKG_VERSION"))
+    })?;
+    module.register_method("optimism_outputAtBlock", |params, context, _| {
+        let (number,): (U64,) = params.parse()?;
+        output_at(context, number.to())
+    })?;
+    if admin {
+        register_admin(&mut module)?;
+    }
+    Ok(module.remove_context())
+}
+
+fn output_at(context: &RpcContext, number: u64) -> Result<OutputResponse, ErrorObjectOwned> {
+    let block = context
+        .engine
+        .block_by_number(number)
+        .ok_or_else(|| error(format!("failed to get L2 block ref with sync status: L2 block {number} not found")))?;
+    let block_ref = block_ref(&context.config, &block).map_err(error)?;
+    let output = context.engine.output_at(block.hash).map_err(error)?;
+    Ok(OutputResponse {
+        version: B256::ZERO,
+        output_root: output_root_v0(
+            output.state_root,
+            output.withdrawals_storage_root,
+            output.block_hash,
+        ),
+        block_ref,
+        withdrawal_storage_root: output.withdrawals_storage_root,
+        state_root: output.state_root,
+        sync_status: *context.status.borrow(),
+    })
+}
+
+fn register_admin(
+    module: &mut RpcModule<RpcContext>,
+) -> Result<(), jsonrpsee::core::RegisterMethodError> {
+    module.register_async_method("admin_startSequencer", |params, context, _| async move {
+        let (hash,): (B256,) = params.parse()?;
+        ask(&context, |reply| Command::StartSequencer(hash, reply)).await?.map_err(error)
+    })?;
+    module.register_async_method("admin_stopSequencer", |_, context, _| async move {
+        ask(&context, Command::StopSequencer).await?.map_err(error)
+    })?;
+    module.register_async_method("admin_sequencerActive", |_, context, _| async move {
+        ask(&context, Command::SequencerActive).await
+    })?;
+    module.register_async_method("admin_resetDerivationPipeline", |_, context, _| async move {
+        ask(&context, Command::ResetDerivation).await
+    })?;
+    Ok(())
+}
+
+/// Sends a command to the driver and waits for its answer.
+async fn ask<T>(
+    context: &RpcContext,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, ErrorObjectOwned> {
+    let (reply, answer) = oneshot::channel();
+    context.commands.send(command(reply)).await.map_err(|_| error("the node is stopping"))?;
+    answer.await.map_err(|_| error("the node is stopping"))
+}

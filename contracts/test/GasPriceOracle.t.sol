@@ -139,6 +139,7 @@ contract GasPriceOracleTest is Test {
     }
 
     /// @dev Data with repetitions near and far, so that FastLZ finds matches of all kinds.
+    /// forge-config: default.fuzz.runs = 96
     function testFuzz_official_sameFastLZ(uint256 _seed, uint256 _length, uint8 _alphabet) public {
         assertSameActivation(oracle.setEcotone.selector);
         assertSameActivation(oracle.setFjord.selector);

@@ -19,6 +19,8 @@ contract OptimismPortalTest is L1Fixture {
 
     function setUp() public {
         vm.roll(1000);
+        // Well above the deposits' base fee, so that little gas is burnt.
+        vm.fee(100 gwei);
         setUpL1();
     }
 
@@ -243,9 +245,11 @@ contract OptimismPortalTest is L1Fixture {
         assertParams(1 gwei, 21_000, 1_000_000_000);
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_metering_burnsThePrice(uint64 _gasLimit, uint64 _l1BaseFee) public {
-        _gasLimit = uint64(bound(_gasLimit, 200_000, 5_000_000));
-        vm.fee(_l1BaseFee);
+        _gasLimit = uint64(bound(_gasLimit, 200_000, 2_000_000));
+        vm.fee(bound(_l1BaseFee, 0, 20 gwei));
+        _l1BaseFee = uint64(block.basefee);
         setBaseFee(3 gwei);
         uint256 price = uint256(_gasLimit) * 3 gwei / (_l1BaseFee > 1 gwei ? _l1BaseFee : 1 gwei);
         uint256 start = gasleft();

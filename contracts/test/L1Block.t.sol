@@ -86,9 +86,7 @@ contract L1BlockTest is Test {
         bytes memory rest = abi.encodePacked(_operatorFeeScalar, _operatorFeeConstant, _daFootprintGasScalar);
         callPacked(l1Block.setL1BlockValuesJovian.selector, _a, rest);
         assertPackedSlots(_a, _untouched);
-        assertSlot(
-            8, uint256(_daFootprintGasScalar) << 96 | uint256(_operatorFeeScalar) << 64 | _operatorFeeConstant
-        );
+        assertSlot(8, uint256(_daFootprintGasScalar) << 96 | uint256(_operatorFeeScalar) << 64 | _operatorFeeConstant);
 
         assertEq(l1Block.number(), _a.number, "number");
         assertEq(l1Block.timestamp(), _a.timestamp, "timestamp");

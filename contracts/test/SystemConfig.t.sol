@@ -53,9 +53,8 @@ contract SystemConfigTest is L1Fixture {
         proxy.upgradeToAndCall(implementation, initializeConfig(OWNER));
         Vm.Log[] memory logs = vm.getRecordedLogs();
         assertEq(logs.length, 7, "Upgraded, twice OwnershipTransferred, three updates, Initialized");
-        SystemConfig.UpdateType[3] memory order = [
-            SystemConfig.UpdateType.BATCHER, SystemConfig.UpdateType.FEE_SCALARS, SystemConfig.UpdateType.GAS_LIMIT
-        ];
+        SystemConfig.UpdateType[3] memory order =
+            [SystemConfig.UpdateType.BATCHER, SystemConfig.UpdateType.FEE_SCALARS, SystemConfig.UpdateType.GAS_LIMIT];
         for (uint256 i = 0; i < 3; ++i) {
             assertEq(logs[i + 3].topics[0], ConfigUpdate.selector, "ConfigUpdate");
             assertEq(logs[i + 3].topics[1], 0, "version");
@@ -126,9 +125,7 @@ contract SystemConfigTest is L1Fixture {
         assertSlot(102, scalar);
 
         uint64 gasLimit = uint64(bound(_a, 21_000_000, 500_000_000));
-        set(
-            abi.encodeCall(config.setGasLimit, (gasLimit)), SystemConfig.UpdateType.GAS_LIMIT, abi.encode(gasLimit)
-        );
+        set(abi.encodeCall(config.setGasLimit, (gasLimit)), SystemConfig.UpdateType.GAS_LIMIT, abi.encode(gasLimit));
         assertSlot(104, uint256(uint32(_b)) << 96 | uint256(uint32(_a)) << 64 | gasLimit);
 
         set(
@@ -175,7 +172,9 @@ contract SystemConfigTest is L1Fixture {
         assertEq(
             vm.load(address(config), bytes32(uint256(106))),
             bytes32(
-                abi.encodePacked(bytes10(0), _daFootprint, _operatorConstant, _operatorScalar, _elasticity, _denominator)
+                abi.encodePacked(
+                    bytes10(0), _daFootprint, _operatorConstant, _operatorScalar, _elasticity, _denominator
+                )
             ),
             "slot 106"
         );
@@ -198,12 +197,8 @@ contract SystemConfigTest is L1Fixture {
         assertRefused(
             OWNER, abi.encodeCall(config.setGasConfig, (0, uint256(1) << 248)), "SystemConfig: scalar exceeds max."
         );
-        assertRefused(
-            OWNER, abi.encodeCall(config.setEIP1559Params, (0, 1)), "SystemConfig: denominator must be >= 1"
-        );
-        assertRefused(
-            OWNER, abi.encodeCall(config.setEIP1559Params, (1, 0)), "SystemConfig: elasticity must be >= 1"
-        );
+        assertRefused(OWNER, abi.encodeCall(config.setEIP1559Params, (0, 1)), "SystemConfig: denominator must be >= 1");
+        assertRefused(OWNER, abi.encodeCall(config.setEIP1559Params, (1, 0)), "SystemConfig: elasticity must be >= 1");
     }
 
     function testFuzz_setters_onlyOwner(address _stranger) public {
@@ -299,17 +294,20 @@ contract SystemConfigTest is L1Fixture {
     function testFuzz_official_sameSetters(address _sender, uint256 _a, uint256 _b, uint64 _gasLimit) public {
         // Initialized in its own form, with seven addresses of which the last is the gas token.
         address official = address(new Proxy(address(this)));
-        Proxy(payable(official)).upgradeToAndCall(
-            deployOfficial("SystemConfig", ""),
-            abi.encodePacked(
-                bytes4(keccak256(
-                    "initialize(address,uint32,uint32,bytes32,uint64,address,(uint32,uint8,uint8,uint32,uint32,uint128),address,(address,address,address,address,address,address,address))"
-                )),
-                abi.encode(OWNER, 1368, 810_949, 0xBA7C, 60_000_000, 0x516),
-                abi.encode(defaultResourceConfig()),
-                abi.encode(0xFF00, 0x101, 0x102, 0x103, 0xD1, 0x104, 0x105, address(0))
-            )
-        );
+        Proxy(payable(official))
+            .upgradeToAndCall(
+                deployOfficial("SystemConfig", ""),
+                abi.encodePacked(
+                    bytes4(
+                        keccak256(
+                            "initialize(address,uint32,uint32,bytes32,uint64,address,(uint32,uint8,uint8,uint32,uint32,uint128),address,(address,address,address,address,address,address,address))"
+                        )
+                    ),
+                    abi.encode(OWNER, 1368, 810_949, 0xBA7C, 60_000_000, 0x516),
+                    abi.encode(defaultResourceConfig()),
+                    abi.encode(0xFF00, 0x101, 0x102, 0x103, 0xD1, 0x104, 0x105, address(0))
+                )
+            );
         vm.assume(_sender != address(this) && _sender != address(0));
         bytes[8] memory calls = [
             abi.encodeWithSignature("setBatcherHash(bytes32)", _a),

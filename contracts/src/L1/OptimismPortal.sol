@@ -2,7 +2,10 @@
 pragma solidity 0.8.37;
 
 import {
-    DEFAULT_L2_SENDER, FEATURE_CUSTOM_GAS_TOKEN, FEATURE_ETH_LOCKBOX, FEATURE_INTEROP
+    DEFAULT_L2_SENDER,
+    FEATURE_CUSTOM_GAS_TOKEN,
+    FEATURE_ETH_LOCKBOX,
+    FEATURE_INTEROP
 } from "src/libraries/Constants.sol";
 import { AddressAlias } from "src/libraries/AddressAlias.sol";
 import { EOA } from "src/libraries/EOA.sol";

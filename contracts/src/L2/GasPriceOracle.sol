@@ -29,9 +29,7 @@ contract GasPriceOracle is ISemver {
     bool public isJovian;
 
     function setEcotone() external {
-        require(
-            msg.sender == DEPOSITOR_ACCOUNT, "GasPriceOracle: only the depositor account can set isEcotone flag"
-        );
+        require(msg.sender == DEPOSITOR_ACCOUNT, "GasPriceOracle: only the depositor account can set isEcotone flag");
         require(!isEcotone, "GasPriceOracle: Ecotone already active");
         isEcotone = true;
     }
@@ -44,9 +42,7 @@ contract GasPriceOracle is ISemver {
     }
 
     function setIsthmus() external {
-        require(
-            msg.sender == DEPOSITOR_ACCOUNT, "GasPriceOracle: only the depositor account can set isIsthmus flag"
-        );
+        require(msg.sender == DEPOSITOR_ACCOUNT, "GasPriceOracle: only the depositor account can set isIsthmus flag");
         require(isFjord, "GasPriceOracle: Isthmus can only be activated after Fjord");
         require(!isIsthmus, "GasPriceOracle: Isthmus already active");
         isIsthmus = true;

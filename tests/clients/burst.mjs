@@ -1,7 +1,7 @@
 // A burst of transfers through JSON-RPC: all mined, all safe; transactions per second and L1 bytes per transaction.
 import { keccak256 } from 'viem'
 import { l2Blocks, readBatches } from './l1data.mjs'
-import { check, main, noteSent, proved, rpcBatch, safeOnVerifier, same, sameChains, until } from './lib.mjs'
+import { check, freshAddress, main, noteSent, proved, rpcBatch, safeOnVerifier, same, sameChains, until } from './lib.mjs'
 
 const COUNT = Number(process.env.OPAL_BURST ?? 1000)
 const SENDERS = 10
@@ -9,7 +9,7 @@ const PER_REQUEST = 50
 
 await main('burst', async (rollup) => {
   const { l2, endpoints, config } = rollup
-  const recipient = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+  const recipient = freshAddress()
   const { baseFeePerGas } = await l2.getBlock()
   const maxFeePerGas = baseFeePerGas * 4n + 2_000_000_000n
   const raws = []

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { bytesToHex } from 'viem'
 import { tool } from './foundry.mjs'
-import { artifacts, check, main, proved, safeOnVerifier, same, sameChains, until } from './lib.mjs'
+import { artifacts, check, freshAddress, main, proved, safeOnVerifier, same, sameChains, until } from './lib.mjs'
 
 const run = promisify(execFile)
 
@@ -25,7 +25,7 @@ await main('cast', async (rollup) => {
   check(BigInt(await l2('base-fee')) > 0n, 'base fee')
   proved(`cast reads chain id, genesis, gas price and height ${height}`)
 
-  const recipient = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+  const recipient = freshAddress()
   const sent = JSON.parse(await l2('send', recipient, '--value', '0.25ether', '--json', ...from(3)))
   same([BigInt(sent.status), BigInt(sent.type)], [1n, 2n], 'status and type of the transfer')
   check(BigInt(sent.l1Fee) > 0n, 'the receipt has an L1 fee')
@@ -53,7 +53,7 @@ await main('cast', async (rollup) => {
   check(/revert/i.test(refusal), 'cast call shows a revert', refusal)
   proved('cast deploys, calls, and finds the log')
 
-  const target = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+  const target = freshAddress()
   const deposit = JSON.parse(await l1(
     'send', rollup.portal, 'depositTransaction(address,uint256,uint64,bool,bytes)', target, '1000000000000000000', '100000', 'false', '0x',
     '--value', '1ether', '--json', ...from(3),

@@ -2,7 +2,7 @@
 // by a deposit, and deposits that fail and mint all the same.
 import { encodeDeployData, encodeFunctionData, getContractAddress, parseEther } from 'viem'
 import { depositTransaction, getL2TransactionHashes } from 'viem/op-stack'
-import { artifacts, check, main, proved, receiptOf, rpc, safeOnVerifier, same, sameChains, sendRaw } from './lib.mjs'
+import { artifacts, check, freshAddress, main, proved, receiptOf, rpc, safeOnVerifier, same, sameChains, sendRaw } from './lib.mjs'
 
 const ALIAS = 0x1111000000000000000000000000000000001111n
 const alias = (address) => `0x${((BigInt(address) + ALIAS) & ((1n << 160n) - 1n)).toString(16).padStart(40, '0')}`
@@ -12,7 +12,6 @@ await main('deposits', async (rollup) => {
   const { l1, l2, l2Chain, endpoints } = rollup
   const depositor = rollup.account(8)
   const wallet = rollup.l1Wallet(depositor)
-  const fresh = () => rollup.account(20 + Math.floor(Math.random() * 1e9)).address
   const { abi, bytecode } = artifacts.Notebook
 
   /** Waits for an L1 transaction's deposits on L2: their receipts and transactions. */
@@ -38,7 +37,7 @@ await main('deposits', async (rollup) => {
     return { ...deposits[0], lag }
   }
 
-  const target = fresh()
+  const target = freshAddress()
   const plain = await deposit({ mint: parseEther('2'), value: parseEther('1.5'), gas: 100_000n, to: target }, 'plain deposit')
   same(plain.receipt.status, 'success', 'status of the plain deposit')
   same([lower(plain.tx.from), BigInt(plain.tx.mint), BigInt(plain.tx.value)], [lower(depositor.address), parseEther('2'), parseEther('1.5')], 'sender, mint and value')

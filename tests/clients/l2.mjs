@@ -4,7 +4,7 @@ import { encodeDeployData, encodeFunctionData, getContractAddress, hexToBytes, p
 import { estimateL1Fee } from 'viem/op-stack'
 import { estimatedSize, fastLzLength, l1Fee, operatorFee } from './fees.mjs'
 import {
-  GAS_PRICE_ORACLE, L1_BLOCK, artifacts, check, main, proved, receiptOf, rpc, safeOnVerifier, same, sameChains, sendRaw, until,
+  GAS_PRICE_ORACLE, L1_BLOCK, artifacts, check, freshAddress, main, proved, receiptOf, rpc, safeOnVerifier, same, sameChains, sendRaw, until,
 } from './lib.mjs'
 
 const L1_BLOCK_ABI = parseAbi([
@@ -58,7 +58,7 @@ async function checkCost(rollup, { sender, value = 0n, raw, receipt, what }) {
 await main('l2', async (rollup) => {
   const { l2, verifier } = rollup
   const [payer, sponsor, authority] = [5, 6, 7].map(rollup.account)
-  const fresh = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+  const fresh = freshAddress()
   check((await l2.getBalance({ address: payer.address })) > parseEther('10'), 'the well-known accounts hold ether on L2')
 
   const socket = rollup.l2Socket()

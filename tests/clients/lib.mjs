@@ -3,7 +3,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createPublicClient, createWalletClient, defineChain, http, keccak256, webSocket } from 'viem'
-import { mnemonicToAccount } from 'viem/accounts'
+import { generatePrivateKey, mnemonicToAccount, privateKeyToAddress } from 'viem/accounts'
 import { chainConfig } from 'viem/op-stack'
 
 export const MNEMONIC = process.env.OPAL_MNEMONIC ?? 'test test test test test test test test test test test junk'
@@ -11,6 +11,17 @@ export const L1_BLOCK = '0x4200000000000000000000000000000000000015'
 export const GAS_PRICE_ORACLE = '0x420000000000000000000000000000000000000F'
 
 const FORKS = ['regolith', 'canyon', 'delta', 'ecotone', 'fjord', 'granite', 'holocene', 'isthmus', 'jovian', 'karst', 'interop']
+
+const accounts = new Map()
+
+/** An account of the mnemonic; deriving one takes many milliseconds, hence kept. */
+function account(index) {
+  if (!accounts.has(index)) accounts.set(index, mnemonicToAccount(MNEMONIC, { addressIndex: index }))
+  return accounts.get(index)
+}
+
+/** An address that no chain knows yet. */
+export const freshAddress = () => privateKeyToAddress(generatePrivateKey())
 
 /** Ends the script as failed. */
 export class Failure extends Error {}
@@ -140,7 +151,7 @@ async function open(dir) {
     l2: client(l2Chain, endpoints.l2Rpc),
     verifier: client(l2Chain, endpoints.verifierRpc),
     l2Socket: () => createPublicClient({ chain: l2Chain, transport: webSocket(endpoints.l2Ws) }),
-    account: (index) => mnemonicToAccount(MNEMONIC, { addressIndex: index }),
+    account,
     l1Wallet: (account) => createWalletClient({ account, chain: l1Chain, transport: http(), pollingInterval: 200, cacheTime: 0 }),
     l2Wallet: (account) => createWalletClient({ account, chain: l2Chain, transport: http(), pollingInterval: 200, cacheTime: 0 }),
     syncStatus: () => rpc(endpoints.rollupRpc, 'optimism_syncStatus'),
@@ -207,11 +218,11 @@ export async function sameChains(rollup, from, to) {
 
 /** Whichever of the mnemonic's accounts has this address. */
 export function accountOf(rollup, address) {
-  for (let i = 0; i < 30; i++) {
-    const account = rollup.account(i)
-    if (account.address.toLowerCase() === address.toLowerCase()) return account
+  for (let i = 0; i < 20; i++) {
+    const candidate = rollup.account(i)
+    if (candidate.address.toLowerCase() === address.toLowerCase()) return candidate
   }
-  throw new Failure(`${address} is none of the mnemonic's first 30 accounts`)
+  throw new Failure(`${address} is none of the mnemonic's first 20 accounts`)
 }
 
 export const artifacts = JSON.parse(readFileSync(new URL('contracts/artifacts.json', import.meta.url), 'utf8'))

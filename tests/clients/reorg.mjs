@@ -2,13 +2,13 @@
 // mined again. `node reorg.mjs DIR 1,4,8` picks the depths.
 import { parseEther, parseGwei } from 'viem'
 import { depositTransaction } from 'viem/op-stack'
-import { check, main, noteSent, proved, receiptOf, rpc, same, sameChains, until } from './lib.mjs'
+import { check, freshAddress, main, noteSent, proved, receiptOf, rpc, same, sameChains, until } from './lib.mjs'
 
 await main('reorg', async (rollup) => {
   const { l1, l2, verifier, endpoints, config } = rollup
   const depths = (process.argv[3] ?? '1,2,3,4,5,6,7,8').split(',').map(Number)
   const sender = rollup.account(4)
-  const recipient = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+  const recipient = freshAddress()
   let nonce = await l2.getTransactionCount({ address: sender.address, blockTag: 'pending' })
   const sent = []
   const send = async () => {
@@ -41,7 +41,7 @@ await main('reorg', async (rollup) => {
   for (const depth of depths) {
     const stop = sendAlong()
     // A deposit shortly before the reorg lies in a block that the reorg drops, or in one that it keeps.
-    const target = rollup.account(20 + Math.floor(Math.random() * 1e9)).address
+    const target = freshAddress()
     const wallet = rollup.l1Wallet(rollup.account(8))
     const depositHash = await depositTransaction(wallet, {
       account: wallet.account, request: { mint: parseEther('1'), gas: 100_000n, to: target }, targetChain: rollup.l2Chain,

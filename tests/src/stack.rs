@@ -1,0 +1,179 @@
+//! The real `opal` binary: where it is, and a running rollup.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tempfile::TempDir;
+
+use crate::process::{Ended, Process};
+use crate::{say, workspace_root};
+
+/// How long a debug build may take to have everything answering.
+const READY: Duration = Duration::from_secs(60);
+
+/// Ctrl-C ends within about a second; the rest is for a busy machine.
+const STOPPED: Duration = Duration::from_secs(5);
+
+/// One rollup at a time: tests run on threads, and two rollups at once only slow each other down.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed before leaves nothing behind that matters to the next one.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The `opal` binary of the profile that the tests were built with; built when it is missing or
+/// older than the sources.
+pub fn opal_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("OPAL_BIN") {
+            return path.into();
+        }
+        // <target>/<profile>/deps/<test>
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).expect("tests lie in a target folder");
+        let binary = profile.join("opal");
+        let built = binary.metadata().and_then(|file| file.modified()).ok();
+        if built.is_none_or(|built| built < newest_source()) {
+            let target = profile.parent().expect("a profile lies in a target folder");
+            let name = profile.file_name().unwrap().to_string_lossy();
+            let name = if name == "debug" { "dev" } else { &name };
+            let status = Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--package", "opal", "--profile", name, "--target-dir"])
+                .arg(target)
+                .current_dir(workspace_root())
+                .status()
+                .unwrap();
+            assert!(status.success(), "cargo build --package opal failed");
+        }
+        binary
+    })
+}
+
+/// When the newest of the files was written that the binary is made of.
+fn newest_source() -> SystemTime {
+    fn newest(dir: &Path, time: &mut SystemTime) {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                newest(&entry.path(), time);
+            } else if let Ok(modified) = entry.metadata().and_then(|file| file.modified()) {
+                *time = (*time).max(modified);
+            }
+        }
+    }
+    let root = workspace_root();
+    let mut time = SystemTime::UNIX_EPOCH;
+    for dir in ["bin/opal/src", "crates", "contracts/artifacts"] {
+        newest(&root.join(dir), &mut time);
+    }
+    time
+}
+
+/// `opal` with arguments, away from the settings of whoever runs the tests.
+pub fn opal(args: &[&str]) -> Command {
+    let mut command = Command::new(opal_binary());
+    command.args(args);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OPAL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Arguments that let the system choose every port.
+pub const FREE_PORTS: [&str; 12] = [
+    "--l1-port",
+    "0",
+    "--l1-beacon-port",
+    "0",
+    "--l2-port",
+    "0",
+    "--rollup-port",
+    "0",
+    "--verifier-port",
+    "0",
+    "--verifier-rollup-port",
+    "0",
+];
+
+/// A rollup that `opal up` runs on free ports.
+#[derive(Debug)]
+pub struct Rollup {
+    process: Process,
+    dir: TempDir,
+}
+
+impl Rollup {
+    /// Starts `opal up` with these arguments and waits until everything answers.
+    pub fn up(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = opal(&["up"]);
+        command.args(FREE_PORTS).arg("--out").arg(dir.path()).args(args);
+        let started = Instant::now();
+        let mut process = Process::start("opal up", &mut command);
+        let endpoints = dir.path().join("endpoints.json");
+        process.wait_for("endpoints.json is there", READY, |_| endpoints.is_file().then_some(()));
+        say(&format!(
+            "opal up {}: ready after {:.2} s",
+            args.join(" "),
+            started.elapsed().as_secs_f64()
+        ));
+        Self { process, dir }
+    }
+
+    /// The folder with the files of `--out`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// One of the URLs of endpoints.json.
+    pub fn endpoint(&self, name: &str) -> String {
+        let json = std::fs::read_to_string(self.dir().join("endpoints.json")).unwrap();
+        let endpoints: serde_json::Value = serde_json::from_str(&json).unwrap();
+        endpoints[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned()
+    }
+
+    /// Ctrl-C: demands a clean and quick end.
+    pub fn stop(self) -> Ended {
+        let (took, ended) = self.process.interrupt(STOPPED);
+        say(&format!("stopped {:.2} s after Ctrl-C", took.as_secs_f64()));
+        ended
+    }
+
+    /// Runs `body`; when it panics, shows what the rollup wrote.
+    pub fn with_log<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(self)));
+        result.unwrap_or_else(|panic| {
+            say(&self.process.output());
+            std::panic::resume_unwind(panic)
+        })
+    }
+}
+
+/// Starts `opal node` as a process of its own beside a rollup; gives it with the URLs of its L2
+/// RPC and its rollup RPC.
+pub fn separate_node(rollup: &Rollup) -> (Process, String, String) {
+    // The ports are read from the log, so that the system can choose them.
+    let mut command = opal(&["--log-format", "json", "node"]);
+    command.args(["--l1", &rollup.endpoint("l1Rpc"), "--l1-beacon", &rollup.endpoint("l1Beacon")]);
+    command.arg("--rollup-config").arg(rollup.dir().join("rollup.json"));
+    command.arg("--genesis").arg(rollup.dir().join("genesis.json"));
+    command.args(["--rpc-port", "0", "--rollup-port", "0"]);
+    let mut node = Process::start("opal node", &mut command);
+    let (rpc, rollup_rpc) = node.wait_for("it is up", READY, |node| {
+        let output = node.stdout() + &node.stderr();
+        output.lines().find_map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).ok()?;
+            let field = |name: &str| {
+                let value = record.get(name).or_else(|| record.get("fields")?.get(name))?;
+                Some(value.as_str()?.to_owned())
+            };
+            Some((field("rpc")?, field("rollup_rpc")?))
+        })
+    });
+    (node, rpc, rollup_rpc)
+}

@@ -1,0 +1,186 @@
+//! The real binary, end to end, driven by third-party clients only: npm's viem, cast and anvil.
+//! Every test starts rollups of its own on free ports; they run one after the other.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use opal_tests::clients::Clients;
+use opal_tests::process::{Ended, Process};
+use opal_tests::stack::{FREE_PORTS, Rollup, alone, opal, separate_node};
+
+/// Defaults (blobs, the newest live fork, brotli), every client script, and a verifier as a
+/// process of its own.
+#[test]
+fn third_party_clients_on_the_default_rollup() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("third_party_clients_on_the_default_rollup") else { return };
+    let rollup = Rollup::up(&["--l1-block-time", "1"]);
+    rollup.with_log(|rollup| {
+        let dir = rollup.dir();
+        let (node, rpc, rollup_rpc) = separate_node(rollup);
+        clients.run("l2.mjs", dir, &[]);
+        clients.run("deposits.mjs", dir, &[]);
+        clients.run("cast.mjs", dir, &[]);
+        clients.run("burst.mjs", dir, &[]);
+        clients.run("systemconfig.mjs", dir, &[]);
+        clients.run_with("decode.mjs", dir, &[], &[("OPAL_DA", "blobs")], Duration::from_secs(120));
+        clients.run("follow.mjs", dir, &[&rpc, &rollup_rpc]);
+        node.interrupt(Duration::from_secs(5));
+    });
+    rollup.stop();
+}
+
+/// Batches in calldata, compressed by zlib, under the fee rules of before Ecotone; JSON logs.
+#[test]
+fn calldata_batches_before_ecotone() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("calldata_batches_before_ecotone") else { return };
+    let rollup = Rollup::up(&[
+        "--da",
+        "calldata",
+        "--fork",
+        "canyon",
+        "--l1-block-time",
+        "1",
+        "--log-format",
+        "json",
+    ]);
+    rollup.with_log(|rollup| {
+        clients.run("l2.mjs", rollup.dir(), &[]);
+        clients.run("deposits.mjs", rollup.dir(), &[]);
+        let calldata = [("OPAL_DA", "calldata")];
+        clients.run_with("decode.mjs", rollup.dir(), &[], &calldata, Duration::from_secs(120));
+    });
+    let ended = rollup.stop();
+    let records: Vec<&str> = ended.stderr.lines().collect();
+    assert!(!records.is_empty(), "the log goes to stderr");
+    for record in records {
+        let json: Result<serde_json::Value, _> = serde_json::from_str(record);
+        assert!(json.is_ok_and(|json| json.is_object()), "not a JSON log record: {record}");
+    }
+}
+
+/// An older fork with blobs: zlib, the Ecotone fee, the attributes deposit of Ecotone.
+#[test]
+fn blobs_in_ecotone() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("blobs_in_ecotone") else { return };
+    let rollup = Rollup::up(&["--fork", "ecotone", "--l1-block-time", "1"]);
+    rollup.with_log(|rollup| {
+        clients.run("l2.mjs", rollup.dir(), &[]);
+        clients.run("systemconfig.mjs", rollup.dir(), &[]);
+        let blobs = [("OPAL_DA", "blobs")];
+        clients.run_with("decode.mjs", rollup.dir(), &[], &blobs, Duration::from_secs(120));
+    });
+    rollup.stop();
+}
+
+/// The same rollup on an L1 that is not ours.
+#[test]
+fn anvil_as_the_l1() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("anvil_as_the_l1") else { return };
+    let (_anvil, url) = clients.anvil();
+    let rollup = Rollup::up(&["--l1", &url, "--l1-beacon", &url]);
+    rollup.with_log(|rollup| {
+        clients.run("deposits.mjs", rollup.dir(), &[]);
+        clients.run("cast.mjs", rollup.dir(), &[]);
+        let blobs = [("OPAL_DA", "blobs")];
+        clients.run_with("decode.mjs", rollup.dir(), &[], &blobs, Duration::from_secs(120));
+    });
+    rollup.stop();
+}
+
+/// L1 reorgs of depth 1 to 8 while users send.
+#[test]
+fn l1_reorgs() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("l1_reorgs") else { return };
+    let rollup = Rollup::up(&["--l1-block-time", "1"]);
+    rollup.with_log(|rollup| {
+        clients.run("reorg.mjs", rollup.dir(), &[]);
+        clients.run("decode.mjs", rollup.dir(), &[]);
+    });
+    rollup.stop();
+}
+
+/// Runs `opal` to an end that must come soon.
+fn run(args: &[&str]) -> Ended {
+    Process::start("opal", &mut opal(args)).wait(Duration::from_secs(20))
+}
+
+/// Demands that `opal` refuses these arguments and names each of `words` on stderr.
+fn refused(args: &[&str], words: &[&str]) {
+    let ended = run(args);
+    assert!(!ended.status.success(), "opal {args:?} must fail\n{}", ended.stdout);
+    for word in words {
+        assert!(ended.stderr.contains(word), "opal {args:?} must name {word:?}:\n{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "opal {args:?} panicked:\n{}", ended.stderr);
+}
+
+/// `up` on free ports with more arguments must be refused; later flags win over the free ports.
+fn up_refused(args: &[&str], words: &[&str]) {
+    let free = FREE_PORTS
+        .chunks(2)
+        .filter(|pair| !args.contains(&pair[0]))
+        .flatten()
+        .copied()
+        .collect::<Vec<_>>();
+    refused(&[&["up"], free.as_slice(), args].concat(), words);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let _turn = alone();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flag in FREE_PORTS.iter().step_by(2) {
+        up_refused(&[flag, &port], &[flag, &port]);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_by_name() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let below = file.join("out");
+    let missing = dir.path().join("missing.json");
+    let (below, file, missing) =
+        (below.to_str().unwrap(), file.to_str().unwrap(), missing.to_str().unwrap());
+
+    up_refused(&["--mnemonic", "one two three"], &["--mnemonic"]);
+    up_refused(&["--fork", "shanghai"], &["shanghai", "karst"]);
+    up_refused(&["--da", "floppy"], &["--da", "floppy", "calldata"]);
+    up_refused(&["--l1-block-time", "0"], &["--l1-block-time"]);
+    up_refused(&["--no-such-flag"], &["--no-such-flag"]);
+    up_refused(&["--out", below], &["--out", file]);
+    up_refused(&["--l1", "not a url"], &["--l1"]);
+    // Nothing listens there.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = format!("http://{free}");
+    up_refused(&["--l1", &dead, "--l1-beacon", &dead], &[&free.to_string()]);
+
+    let node = ["node", "--l1", &dead, "--rpc-port", "0", "--rollup-port", "0"];
+    refused(
+        &[&node[..], &["--rollup-config", missing, "--genesis", missing]].concat(),
+        &["--rollup-config", missing],
+    );
+    refused(
+        &[&node[..], &["--rollup-config", file, "--genesis", file]].concat(),
+        &["--rollup-config", file],
+    );
+    refused(&["nonsense"], &["nonsense"]);
+}
+
+#[test]
+fn an_l1_without_a_beacon_api_is_refused_for_blobs() {
+    let _turn = alone();
+    let Some(clients) = Clients::find("an_l1_without_a_beacon_api_is_refused_for_blobs") else {
+        return;
+    };
+    let (_anvil, url) = clients.anvil();
+    up_refused(&["--l1", &url], &["--l1-beacon", "--da calldata"]);
+}

@@ -246,6 +246,14 @@ impl RollupConfig {
         self.schedule.is_active(fork, timestamp)
     }
 
+    /// Whether the L2 block with this timestamp is the fork's activation block: the first with the
+    /// fork, its parent, one block time earlier, being without. A fork that is active in genesis
+    /// has none.
+    pub fn is_activation_block(&self, fork: Hardfork, l2_time: u64) -> bool {
+        l2_time >= self.block_time
+            && self.schedule.activates(fork, l2_time - self.block_time, l2_time)
+    }
+
     /// How far L2 time may run ahead of the L1 origin, in seconds; `origin_time` is the timestamp
     /// of the L1 origin. Spec: `fjord/derivation.md`, "Constant maximum sequencer drift".
     pub fn max_sequencer_drift(&self, origin_time: u64) -> u64 {

@@ -17,18 +17,37 @@
 extern crate alloc;
 
 pub mod attributes;
+pub mod batch;
+pub mod batcher_tx;
+pub mod blob;
 pub mod block;
+pub mod channel;
+pub mod compress;
 pub mod config;
+pub mod contracts;
+pub mod deposit;
+pub mod extra_data;
+pub mod frame;
 pub mod hardfork;
+pub mod l1_fees;
+pub mod l1_info;
+pub mod output;
 pub mod predeploys;
 pub mod receipt;
+pub mod span_batch;
 pub mod system_config;
 pub mod transaction;
 
 pub use attributes::{AttributesWithParent, PayloadAttributes};
+pub use batch::{Batch, SingularBatch};
 pub use block::{Block, BlockId, L1BlockRef, L2BlockRef, SealedBlock};
+pub use channel::{ChannelOut, ChannelReader};
+pub use compress::Compression;
 pub use config::{ConfigError, Genesis, RollupConfig};
+pub use frame::{ChannelId, Frame};
 pub use hardfork::{Hardfork, HardforkSchedule};
+pub use l1_info::{L1BlockInfo, l2_block_ref, system_config_of};
+pub use output::OutputV0;
 pub use receipt::Receipt;
 pub use system_config::SystemConfig;
 pub use transaction::{DEPOSIT_TX_TYPE, DepositTransaction, TxEnvelope, TxType};

@@ -1,0 +1,187 @@
+//! Compression of channels: zlib, and Brotli from Fjord on.
+//!
+//! Decompression is bounded, and keeps what came out before an error: the batches of a channel
+//! whose end is damaged count up to the damage.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use brotli::enc::BrotliAlloc;
+use brotli::enc::encode::{
+    BrotliEncoderDestroyInstance, BrotliEncoderOperation, BrotliEncoderParameter,
+    BrotliEncoderStateStruct,
+};
+use brotli::{
+    Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, SliceWrapperMut,
+};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+
+/// How a channel is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// zlib: valid in every fork.
+    Zlib,
+    /// Brotli behind the version byte 1: from Fjord on.
+    Brotli,
+}
+
+/// The first byte of a Brotli channel, which is no part of the Brotli stream.
+pub const BROTLI_VERSION: u8 = 1;
+
+impl Compression {
+    /// Reads a channel's first byte: its low four bits are 8 or 15 in a zlib stream, the byte 1
+    /// announces Brotli.
+    pub const fn of_channel(first_byte: u8) -> Option<Self> {
+        match first_byte {
+            BROTLI_VERSION => Some(Self::Brotli),
+            byte if matches!(byte & 0x0f, 8 | 15) => Some(Self::Zlib),
+            _ => None,
+        }
+    }
+}
+
+/// What came out of a compressed stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decompressed {
+    /// The output, up to the limit or the first error.
+    pub data: Vec<u8>,
+    /// Whether the stream was read to its proper end.
+    pub complete: bool,
+}
+
+/// First size of the output buffer: a guess that a real channel seldom outgrows twice.
+fn first_capacity(input: usize, limit: usize) -> usize {
+    input.saturating_mul(4).clamp(1024, 1 << 24).min(limit)
+}
+
+/// Makes room in a full output buffer; `false` when the limit is reached.
+fn grow(out: &mut Vec<u8>, limit: usize) -> bool {
+    let longer = out.len().saturating_mul(2).clamp(1, limit);
+    if longer <= out.len() {
+        return false;
+    }
+    out.resize(longer, 0);
+    true
+}
+
+/// Decompresses a zlib stream to at most `limit` bytes.
+pub fn decompress_zlib(mut input: &[u8], limit: usize) -> Decompressed {
+    const FLAGS: u32 = inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER
+        | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let mut inflater = Box::<DecompressorOxide>::default();
+    let mut data = vec![0; first_capacity(input.len(), limit)];
+    let mut written = 0;
+    let complete = loop {
+        let (status, read, wrote) = decompress(&mut inflater, input, &mut data, written, FLAGS);
+        input = input.get(read..).unwrap_or_default();
+        written += wrote;
+        match status {
+            TINFLStatus::HasMoreOutput if grow(&mut data, limit) => {}
+            status => break status == TINFLStatus::Done,
+        }
+    };
+    data.truncate(written);
+    Decompressed { data, complete }
+}
+
+/// Decompresses a Brotli stream (without the version byte) to at most `limit` bytes.
+pub fn decompress_brotli(input: &[u8], limit: usize) -> Decompressed {
+    let mut data = vec![0; first_capacity(input.len(), limit)];
+    // "Strict" refuses the large-window extension, which is not in the standard.
+    let mut state = BrotliState::new_strict(Heap, Heap, Heap);
+    let (mut available_in, mut read, mut written, mut total) = (input.len(), 0, 0, 0);
+    let complete = loop {
+        let mut available_out = data.len() - written;
+        let result = BrotliDecompressStream(
+            &mut available_in,
+            &mut read,
+            input,
+            &mut available_out,
+            &mut written,
+            &mut data,
+            &mut total,
+            &mut state,
+        );
+        match result {
+            BrotliResult::NeedsMoreOutput if grow(&mut data, limit) => {}
+            BrotliResult::ResultSuccess => break true,
+            _ => break false,
+        }
+    };
+    data.truncate(written);
+    Decompressed { data, complete }
+}
+
+/// Compresses with zlib at the best level.
+pub fn compress_zlib(input: &[u8]) -> Vec<u8> {
+    miniz_oxide::deflate::compress_to_vec_zlib(input, 9)
+}
+
+/// Compresses with Brotli at quality 9: on real batches smaller than quality 10 and six times as
+/// fast. No version byte is written. `None` if the encoder gives up, which it does on no input
+/// known.
+pub fn compress_brotli(input: &[u8]) -> Option<Vec<u8>> {
+    use BrotliEncoderParameter::{
+        BROTLI_PARAM_LGWIN, BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT,
+    };
+    let mut encoder = BrotliEncoderStateStruct::new(Heap);
+    encoder.set_parameter(BROTLI_PARAM_QUALITY, 9);
+    encoder.set_parameter(BROTLI_PARAM_LGWIN, 22);
+    encoder.set_parameter(BROTLI_PARAM_SIZE_HINT, u32::try_from(input.len()).unwrap_or(u32::MAX));
+    let mut out = vec![0; input.len() / 2 + 1024];
+    let (mut available_in, mut read, mut written) = (input.len(), 0, 0);
+    let ok = loop {
+        let mut available_out = out.len() - written;
+        let ok = encoder.compress_stream(
+            BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
+            &mut available_in,
+            input,
+            &mut read,
+            &mut available_out,
+            &mut out,
+            &mut written,
+            &mut None,
+            &mut |_, _, _, _| (),
+        );
+        if !ok || encoder.is_finished() {
+            break ok;
+        }
+        grow(&mut out, usize::MAX);
+    };
+    BrotliEncoderDestroyInstance(&mut encoder);
+    out.truncate(written);
+    ok.then_some(out)
+}
+
+/// The heap, in the form in which the Brotli crate wants it where there is no std.
+#[derive(Clone, Copy, Default)]
+struct Heap;
+
+#[derive(Default)]
+struct Memory<T>(Vec<T>);
+
+impl<T> SliceWrapper<T> for Memory<T> {
+    fn slice(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> SliceWrapperMut<T> for Memory<T> {
+    fn slice_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T: Clone + Default> Allocator<T> for Heap {
+    type AllocatedMemory = Memory<T>;
+
+    fn alloc_cell(&mut self, len: usize) -> Memory<T> {
+        Memory(vec![T::default(); len])
+    }
+
+    fn free_cell(&mut self, _: Memory<T>) {}
+}
+
+impl BrotliAlloc for Heap {}

@@ -1,0 +1,88 @@
+//! Solidity interfaces of the contracts that Opal's Rust code talks to.
+
+use alloy_sol_types::sol;
+
+sol! {
+    /// L1: deposits and withdrawals.
+    #[allow(missing_docs)]
+    interface IOptimismPortal {
+        event TransactionDeposited(address indexed from, address indexed to, uint256 indexed version, bytes opaqueData);
+        function depositTransaction(address _to, uint256 _value, uint64 _gasLimit, bool _isCreation, bytes memory _data) external payable;
+        function minimumGasLimit(uint64 _byteCount) external pure returns (uint64);
+        function version() external view returns (string memory);
+    }
+
+    /// L1: the chain's parameters.
+    #[allow(missing_docs)]
+    interface ISystemConfig {
+        event ConfigUpdate(uint256 indexed version, uint8 indexed updateType, bytes data);
+        function owner() external view returns (address);
+        function batcherHash() external view returns (bytes32);
+        function gasLimit() external view returns (uint64);
+        function basefeeScalar() external view returns (uint32);
+        function blobbasefeeScalar() external view returns (uint32);
+        function eip1559Denominator() external view returns (uint32);
+        function eip1559Elasticity() external view returns (uint32);
+        function operatorFeeScalar() external view returns (uint32);
+        function operatorFeeConstant() external view returns (uint64);
+        function minBaseFee() external view returns (uint64);
+        function daFootprintGasScalar() external view returns (uint16);
+        function unsafeBlockSigner() external view returns (address);
+        function setBatcherHash(bytes32 _batcherHash) external;
+        function setGasLimit(uint64 _gasLimit) external;
+        function setGasConfig(uint256 _overhead, uint256 _scalar) external;
+        function setGasConfigEcotone(uint32 _basefeeScalar, uint32 _blobbasefeeScalar) external;
+        function setEIP1559Params(uint32 _denominator, uint32 _elasticity) external;
+        function setOperatorFeeScalars(uint32 _operatorFeeScalar, uint64 _operatorFeeConstant) external;
+        function setMinBaseFee(uint64 _minBaseFee) external;
+        function setDAFootprintGasScalar(uint16 _daFootprintGasScalar) external;
+        function setUnsafeBlockSigner(address _unsafeBlockSigner) external;
+    }
+
+    /// L2: the L1 attributes.
+    #[allow(missing_docs)]
+    interface IL1Block {
+        function number() external view returns (uint64);
+        function timestamp() external view returns (uint64);
+        function basefee() external view returns (uint256);
+        function hash() external view returns (bytes32);
+        function sequenceNumber() external view returns (uint64);
+        function batcherHash() external view returns (bytes32);
+        function l1FeeOverhead() external view returns (uint256);
+        function l1FeeScalar() external view returns (uint256);
+        function blobBaseFee() external view returns (uint256);
+        function baseFeeScalar() external view returns (uint32);
+        function blobBaseFeeScalar() external view returns (uint32);
+        function operatorFeeScalar() external view returns (uint32);
+        function operatorFeeConstant() external view returns (uint64);
+        function daFootprintGasScalar() external view returns (uint16);
+    }
+
+    /// L2: fees as contracts and wallets ask for them.
+    #[allow(missing_docs)]
+    interface IGasPriceOracle {
+        function getL1Fee(bytes memory _data) external view returns (uint256);
+        function getL1FeeUpperBound(uint256 _unsignedTxSize) external view returns (uint256);
+        function getL1GasUsed(bytes memory _data) external view returns (uint256);
+        function getOperatorFee(uint256 _gasUsed) external view returns (uint256);
+        function l1BaseFee() external view returns (uint256);
+        function blobBaseFee() external view returns (uint256);
+        function baseFeeScalar() external view returns (uint32);
+        function blobBaseFeeScalar() external view returns (uint32);
+        function isEcotone() external view returns (bool);
+        function isFjord() external view returns (bool);
+        function isIsthmus() external view returns (bool);
+        function isJovian() external view returns (bool);
+    }
+
+    /// L2: withdrawals.
+    #[allow(missing_docs)]
+    interface IL2ToL1MessagePasser {
+        event MessagePassed(uint256 indexed nonce, address indexed sender, address indexed target, uint256 value, uint256 gasLimit, bytes data, bytes32 withdrawalHash);
+        event WithdrawerBalanceBurnt(uint256 indexed amount);
+        function initiateWithdrawal(address _target, uint256 _gasLimit, bytes memory _data) external payable;
+        function messageNonce() external view returns (uint256);
+        function sentMessages(bytes32) external view returns (bool);
+        function burn() external;
+    }
+}

@@ -162,6 +162,34 @@ contract GasPriceOracleTest is Test {
         );
     }
 
+    /// @dev Noise whose first 200 bytes come again at the end, as far back as a match may reach and one byte farther.
+    function test_official_sameFastLZ_atMaximumDistance() public {
+        assertSameActivation(oracle.setEcotone.selector);
+        assertSameActivation(oracle.setFjord.selector);
+        uint256[4] memory sizes;
+        for (uint256 i = 0; i < 4; ++i) {
+            bytes memory data = noise(8190 + i);
+            bytes memory head = new bytes(200);
+            for (uint256 j = 0; j < 200; ++j) {
+                head[j] = data[j];
+            }
+            data = abi.encodePacked(data, head, noise(20));
+            sizes[i] = FastLZ.compressedLength(data);
+            assertTrue(
+                assertSame(address(oracle), official, abi.encodeCall(oracle.getL1GasUsed, (data))), "same FastLZ size"
+            );
+        }
+        assertTrue(sizes[1] < sizes[0] + 10, "8191 back is within reach");
+        assertTrue(sizes[2] > sizes[1] + 100, "8192 back is not");
+    }
+
+    function noise(uint256 _length) internal pure returns (bytes memory noise_) {
+        noise_ = new bytes(_length);
+        for (uint256 i = 0; i < _length; ++i) {
+            noise_[i] = keccak256(abi.encode(i / 32))[i % 32];
+        }
+    }
+
     function assertSameFees(bytes memory _data) internal {
         bytes4[15] memory getters = [
             oracle.DECIMALS.selector,

@@ -164,6 +164,7 @@ contract OptimismPortalTest is L1Fixture {
 
     function test_deposit_delegationNeedsLengthAndPrefix() public {
         address sender = address(0xC0DE00);
+        // No account has longer code with the prefix: EIP-3541 and EIP-7702 keep it for delegations.
         bytes[3] memory codes =
             [abi.encodePacked(hex"600100", USER), abi.encodePacked(hex"ff0100", USER), new bytes(23)];
         for (uint256 i = 0; i < codes.length; ++i) {

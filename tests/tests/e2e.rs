@@ -1,5 +1,6 @@
 //! The real binary, end to end, driven by third-party clients only: npm's viem, cast and anvil.
 //! Every test starts rollups of its own on free ports; they run one after the other.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 // Decodes what the batcher posted on L1 back to the L2 transactions that users sent, byte for byte.
 import { keccak256 } from 'viem'
 import { l2Blocks, readBatches } from './l1data.mjs'
-import { check, main, proved, same, safeOnVerifier, sentTransactions, show } from './lib.mjs'
+import { check, main, proved, rpcBatch, same, safeOnVerifier, sentTransactions, show } from './lib.mjs'
 
 /** The batch of a block. After an L1 reorg L1 may hold batches of dropped blocks, too; their parent or content differs. */
 function chosen(candidates, block, hashes) {
@@ -17,14 +17,13 @@ await main('decode', async (rollup) => {
 
   // Up to what is safe now, and at least up to the newest transaction that the scripts sent before.
   let target = BigInt((await rollup.verifierStatus()).safe_l2.number)
-  for (const hash of sent.keys()) {
-    const receipt = await rollup.l2.getTransactionReceipt({ hash })
-    if (receipt.blockNumber > target) target = receipt.blockNumber
-  }
+  const receipts = await rpcBatch(endpoints.l2Rpc, 'eth_getTransactionReceipt', [...sent.keys()].map((hash) => [hash]))
+  check(receipts.every((receipt) => receipt), 'every transaction that was sent is mined')
+  for (const receipt of receipts) if (BigInt(receipt.blockNumber) > target) target = BigInt(receipt.blockNumber)
   if (target < 3n) target = 3n
   const status = await safeOnVerifier(rollup, target)
   const safe = BigInt(status.safe_l2.number)
-  const { batches, channels, posts } = await readBatches(rollup, BigInt(genesis.l1.number) + 1n, BigInt(status.current_l1.number))
+  const { batches, channels, posts, hashes: l1Hashes } = await readBatches(rollup, BigInt(genesis.l1.number) + 1n, BigInt(status.current_l1.number))
   check(posts.length > 0, 'the batcher posted something')
   const expectedKind = process.env.OPAL_DA ?? posts[0].kind
   check(posts.every((post) => post.kind === expectedKind), `every batcher transaction uses ${expectedKind}`, posts)
@@ -51,6 +50,8 @@ await main('decode', async (rollup) => {
     const hashes = users.map((tx) => tx.hash)
     const batch = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, hashes)
     same(batch.transactions.map((raw) => keccak256(raw)), hashes, `transactions of block ${number}`)
+    const epoch = l1Hashes.get(batch.epochNumber)
+    if (epoch !== undefined) same(batch.epochHash, epoch, `epoch of the batch of block ${number}`)
     for (const raw of batch.transactions) {
       const bytes = sent.get(keccak256(raw))
       if (bytes === undefined) continue

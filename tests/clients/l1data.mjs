@@ -176,15 +176,15 @@ const versionedHash = (commitment) =>
 const CONFIG_UPDATE = keccak256(toBytes('ConfigUpdate(uint256,uint8,bytes)'))
 
 /**
- * Walks L1 blocks `from..=to` and decodes all that the batcher posted there. Gives `{ batches, channels, posts }`;
- * a post is one batcher transaction with the bytes of payload and the bytes it takes on L1.
+ * Walks L1 blocks `from..=to` and decodes all that the batcher posted there. Gives `{ batches, channels, posts, hashes }`,
+ * the last being those of the L1 blocks; a post is one batcher transaction with the bytes of payload and the bytes it takes on L1.
  */
 export async function readBatches(rollup, from, to) {
   const { config, l1 } = rollup
   const inbox = config.batch_inbox_address.toLowerCase()
   const beacon = new Beacon(rollup.endpoints.l1Beacon)
   const open = new Map()
-  const result = { batches: [], channels: [], posts: [] }
+  const result = { batches: [], channels: [], posts: [], hashes: new Map() }
   const logs = await l1.getLogs({ address: rollup.systemConfig, fromBlock: BigInt(config.genesis.l1.number) + 1n, toBlock: to })
   const changes = logs
     .filter((log) => log.topics[0] === CONFIG_UPDATE && BigInt(log.topics[2]) === 0n)
@@ -196,6 +196,7 @@ export async function readBatches(rollup, from, to) {
     // A change counts from the L1 block on that holds it.
     const batcher = changes.filter((change) => change.block <= n).at(-1)?.batcher ?? config.genesis.system_config.batcherAddr
     const block = await l1.getBlock({ blockNumber: n, includeTransactions: true })
+    result.hashes.set(n, block.hash)
     const hashes = block.transactions.flatMap((tx) => tx.blobVersionedHashes ?? [])
     const posted = block.transactions.filter(
       (tx) => tx.to?.toLowerCase() === inbox && tx.from.toLowerCase() === batcher.toLowerCase(),
@@ -226,13 +227,9 @@ export async function readBatches(rollup, from, to) {
   return result
 }
 
-/** The first `count` L2 blocks from `from` on with full transactions, in requests of 50 blocks. */
-export async function l2Blocks(url, from, to) {
-  const blocks = []
-  for (let start = BigInt(from); start <= BigInt(to); start += 50n) {
-    const numbers = []
-    for (let n = start; n <= BigInt(to) && n < start + 50n; n++) numbers.push([`0x${n.toString(16)}`, true])
-    blocks.push(...(await rpcBatch(url, 'eth_getBlockByNumber', numbers)))
-  }
-  return blocks
+/** The L2 blocks of a range with full transactions. */
+export function l2Blocks(url, from, to) {
+  const numbers = []
+  for (let n = BigInt(from); n <= BigInt(to); n++) numbers.push([`0x${n.toString(16)}`, true])
+  return rpcBatch(url, 'eth_getBlockByNumber', numbers)
 }

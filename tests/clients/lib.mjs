@@ -87,19 +87,22 @@ export async function rpc(url, method, params = []) {
   return answer.result
 }
 
-/** JSON-RPC calls of one method in one HTTP request; results in the order of `paramsList`. */
+/** JSON-RPC calls of one method in HTTP requests of up to 100 calls; results in the order of `paramsList`. */
 export async function rpcBatch(url, method, paramsList) {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(paramsList.map((params, id) => ({ jsonrpc: '2.0', id, method, params }))),
-  })
-  const answers = await response.json()
-  if (!Array.isArray(answers)) throw new Error(`${method}: a batch was answered by ${show(answers)}`)
   const results = []
-  for (const answer of answers) {
-    if (answer.error) throw new Error(`${method}: ${answer.error.message} (${answer.error.code})`)
-    results[answer.id] = answer.result
+  for (let from = 0; from < paramsList.length; from += 100) {
+    const part = paramsList.slice(from, from + 100)
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(part.map((params, i) => ({ jsonrpc: '2.0', id: from + i, method, params }))),
+    })
+    const answers = await response.json()
+    if (!Array.isArray(answers)) throw new Error(`${method}: a batch was answered by ${show(answers)}`)
+    for (const answer of answers) {
+      if (answer.error) throw new Error(`${method}: ${answer.error.message} (${answer.error.code})`)
+      results[answer.id] = answer.result
+    }
   }
   return results
 }

@@ -50,6 +50,18 @@ impl TxEnvelope {
         }
     }
 
+    /// The type.
+    pub const fn tx_type(&self) -> TxType {
+        match self {
+            Self::Legacy(_) => TxType::Legacy,
+            Self::Eip2930(_) => TxType::Eip2930,
+            Self::Eip1559(_) => TxType::Eip1559,
+            Self::Eip4844(_) => TxType::Eip4844,
+            Self::Eip7702(_) => TxType::Eip7702,
+            Self::Deposit(_) => TxType::Deposit,
+        }
+    }
+
     /// Whether this is a deposit, which pays no fees and carries no signature.
     pub const fn is_deposit_tx(&self) -> bool {
         matches!(self, Self::Deposit(_))

@@ -1,0 +1,682 @@
+//! Executing and assembling one block.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
+use alloy_consensus::{BlockBody, Header, Transaction};
+use alloy_eips::Encodable2718;
+use alloy_eips::eip1559::calculate_block_gas_limit;
+use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
+use alloy_eips::eip4895::{Withdrawal, Withdrawals};
+use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, hex};
+use alloy_trie::EMPTY_ROOT_HASH;
+use alloy_trie::root::{ordered_trie_root_encoded, ordered_trie_root_with_encoder};
+use opal_protocol::predeploys::{
+    BEACON_ROOTS, CREATE2_DEPLOYER, HISTORY_STORAGE, L2_TO_L1_MESSAGE_PASSER,
+};
+use opal_protocol::{Block, Hardfork, PayloadAttributes, Receipt, SealedBlock, TxEnvelope, TxType};
+use revm::SystemCallEvm;
+use revm::context::result::{ExecutionResult, InvalidTransaction, Output};
+use revm::context::{BlockEnv, CfgEnv, ContextTr, JournalTr};
+use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::primitives::hardfork::SpecId;
+
+use crate::handler::{self, BlockDb, EvmError, L2Tx, OpalEvm};
+use crate::header::{ExtraDataError, FeeExtraData, next_base_fee, next_excess_blob_gas};
+use crate::l1_fee::{DataSize, L1FeeParams};
+use crate::requests::{self, InvalidDepositLog};
+use crate::tx_env::tx_env;
+use crate::{ChainSpec, HeaderField, State, StateError};
+
+/// Code of the deterministic deployment contract that Canyon's first block puts in place. Spec:
+/// `canyon/overview.md`, "Create2Deployer".
+const CREATE2_DEPLOYER_CODE: &str = include_str!("create2_deployer.hex");
+
+/// Hash of an ancestor block by number; the EVM asks for the last 256.
+pub type BlockHashes<'a> = &'a dyn Fn(u64) -> Option<B256>;
+
+/// The block to build on.
+#[derive(Clone, Copy, Debug)]
+pub struct Parent<'a> {
+    /// Its hash.
+    pub hash: B256,
+    /// Its header.
+    pub header: &'a Header,
+}
+
+impl<'a> From<&'a SealedBlock> for Parent<'a> {
+    fn from(block: &'a SealedBlock) -> Self {
+        Self { hash: block.hash, header: block.header() }
+    }
+}
+
+/// What consensus decides about a block, apart from its transactions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockInput {
+    /// Seconds since the Unix epoch.
+    pub timestamp: u64,
+    /// Receives priority fees.
+    pub beneficiary: Address,
+    /// Randomness: the header's mix hash.
+    pub prev_randao: B256,
+    /// Gas limit of the block.
+    pub gas_limit: u64,
+    /// The header's extra data.
+    pub extra_data: Bytes,
+    /// From Cancun and Ecotone on.
+    pub parent_beacon_block_root: Option<B256>,
+    /// From Shanghai and Canyon on; always empty on an OP chain.
+    pub withdrawals: Option<Vec<Withdrawal>>,
+}
+
+/// Why payload attributes cannot become a block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// The fork at this time needs a field that is not there.
+    #[error("payload attributes lack {0}, which the fork at their time needs")]
+    Missing(&'static str),
+    /// The fork at this time has no such field.
+    #[error("payload attributes have {0}, which the fork at their time does not know")]
+    Unexpected(&'static str),
+    /// A block must be later than its parent.
+    #[error("timestamp {timestamp} is not after the parent's {parent}")]
+    Timestamp {
+        /// Time of the attributes.
+        timestamp: u64,
+        /// Time of the parent.
+        parent: u64,
+    },
+    /// The EIP-1559 parameters are not usable.
+    #[error(transparent)]
+    Fees(#[from] ExtraDataError),
+}
+
+impl BlockInput {
+    /// The input for a block by these attributes. On an L1, a gas limit is a wish: the block's
+    /// moves towards it as far as it may.
+    ///
+    /// # Errors
+    /// When the attributes do not fit the fork at their time.
+    pub fn from_attributes(
+        spec: &ChainSpec,
+        parent: &Header,
+        attributes: &PayloadAttributes,
+    ) -> Result<Self, InputError> {
+        let time = attributes.timestamp;
+        if time <= parent.timestamp {
+            return Err(InputError::Timestamp { timestamp: time, parent: parent.timestamp });
+        }
+        let fits = |name, present: bool, needed: bool| match (present, needed) {
+            (true, false) => Err(InputError::Unexpected(name)),
+            (false, true) => Err(InputError::Missing(name)),
+            _ => Ok(()),
+        };
+        fits("withdrawals", attributes.withdrawals.is_some(), spec.has_withdrawals(time))?;
+        fits(
+            "parentBeaconBlockRoot",
+            attributes.parent_beacon_block_root.is_some(),
+            spec.has_beacon_root(time),
+        )?;
+        let holocene = spec.is_active(Hardfork::Holocene, time);
+        let jovian = spec.is_active(Hardfork::Jovian, time);
+        fits("eip1559Params", attributes.eip1559_params.is_some(), holocene)?;
+        fits("minBaseFee", attributes.min_base_fee.is_some(), jovian)?;
+        let gas_limit = if spec.is_l2() {
+            if attributes.withdrawals.as_ref().is_some_and(|list| !list.is_empty()) {
+                return Err(InputError::Unexpected("withdrawals"));
+            }
+            attributes.gas_limit.ok_or(InputError::Missing("gasLimit"))?
+        } else {
+            let wish = attributes.gas_limit.unwrap_or(parent.gas_limit);
+            calculate_block_gas_limit(parent.gas_limit, wish)
+        };
+        let extra_data = match attributes.eip1559_params {
+            None => Bytes::new(),
+            Some(params) => {
+                FeeExtraData::from_attributes(spec, time, params, attributes.min_base_fee)?.encode()
+            }
+        };
+        Ok(Self {
+            timestamp: time,
+            beneficiary: attributes.suggested_fee_recipient,
+            prev_randao: attributes.prev_randao,
+            gas_limit,
+            extra_data,
+            parent_beacon_block_root: attributes.parent_beacon_block_root,
+            withdrawals: attributes.withdrawals.clone(),
+        })
+    }
+
+    /// The input that a block was made from.
+    pub fn from_block(block: &Block) -> Self {
+        let header = &block.header;
+        Self {
+            timestamp: header.timestamp,
+            beneficiary: header.beneficiary,
+            prev_randao: header.mix_hash,
+            gas_limit: header.gas_limit,
+            extra_data: header.extra_data.clone(),
+            parent_beacon_block_root: header.parent_beacon_block_root,
+            withdrawals: block.body.withdrawals.as_ref().map(|list| list.to_vec()),
+        }
+    }
+}
+
+/// Why a transaction was not executed. The block is as it was before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TxError {
+    /// It needs more gas than the block has left. It may fit into another block.
+    #[error("the transaction's gas limit is {needed}, the block has {available} left")]
+    BlockGas {
+        /// The transaction's gas limit.
+        needed: u64,
+        /// What is left of the block's.
+        available: u64,
+    },
+    /// Its blobs do not fit. They may fit into another block.
+    #[error("the transaction's blobs take {needed} blob gas, the block has {available} left")]
+    BlobGas {
+        /// The transaction's blob gas.
+        needed: u64,
+        /// What is left of the block's.
+        available: u64,
+    },
+    /// Its DA footprint does not fit (Jovian). It may fit into another block.
+    #[error("the transaction's DA footprint is {needed}, the block has {available} left")]
+    DaFootprint {
+        /// The transaction's footprint in gas.
+        needed: u64,
+        /// What is left of the block's.
+        available: u64,
+    },
+    /// The chain has no transactions of this type.
+    #[error("transactions of type {0:#04x} do not exist on this chain")]
+    Type(u8),
+    /// It is invalid in the state at hand: nonce, funds, fees, intrinsic gas and the like.
+    #[error("invalid transaction: {0}")]
+    Invalid(InvalidTransaction),
+    /// The state could not be read; the block cannot go on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The EVM gave up for a reason that is no transaction's fault; the block cannot go on.
+    #[error("evm: {0}")]
+    Evm(String),
+}
+
+impl TxError {
+    /// Whether the block cannot go on, whatever transaction comes next.
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::State(_) | Self::Evm(_))
+    }
+
+    /// Whether the transaction may be valid in a later or emptier block as it stands.
+    pub const fn does_not_fit(&self) -> bool {
+        matches!(self, Self::BlockGas { .. } | Self::BlobGas { .. } | Self::DaFootprint { .. })
+    }
+}
+
+impl From<EvmError> for TxError {
+    fn from(error: EvmError) -> Self {
+        match error {
+            EvmError::Transaction(error) => Self::Invalid(error),
+            EvmError::Database(error) => Self::State(error),
+            error => Self::Evm(error.to_string()),
+        }
+    }
+}
+
+/// What became of an executed transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxOutcome {
+    /// Whether it succeeded.
+    pub success: bool,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Return data, or the reason of a revert.
+    pub output: Bytes,
+    /// The contract it created.
+    pub created: Option<Address>,
+}
+
+/// Why a block could not be executed, or is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// A header field is not what the rules or the execution give.
+    #[error("block {number}: {field} should be {expected}, is {got}")]
+    Header {
+        /// The block's number.
+        number: u64,
+        /// Which field.
+        field: HeaderField,
+        /// What the rules give.
+        expected: String,
+        /// What the header says.
+        got: String,
+    },
+    /// `extraData` does not have the fork's form.
+    #[error(transparent)]
+    ExtraData(#[from] ExtraDataError),
+    /// A transaction cannot be executed.
+    #[error("transaction {index}: {error}")]
+    Transaction {
+        /// Its place in the block.
+        index: usize,
+        /// Why not.
+        error: TxError,
+    },
+    /// The number of senders does not match the number of transactions.
+    #[error("{senders} senders were given for {transactions} transactions")]
+    Senders {
+        /// Number of senders.
+        senders: usize,
+        /// Number of transactions.
+        transactions: usize,
+    },
+    /// A contract that the protocol calls is missing or failed (EIP-7002, EIP-7251).
+    #[error("system contract {address}: {reason}")]
+    SystemContract {
+        /// The contract.
+        address: Address,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A malformed log of the deposit contract (EIP-6110).
+    #[error(transparent)]
+    DepositLog(#[from] InvalidDepositLog),
+    /// The encoded block is longer than EIP-7934 allows.
+    #[error("the block takes {got} bytes, {max} are allowed")]
+    Size {
+        /// Encoded length.
+        got: usize,
+        /// Highest length.
+        max: usize,
+    },
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The EVM gave up for a reason that is no transaction's fault.
+    #[error("evm: {0}")]
+    Evm(String),
+}
+
+impl From<EvmError> for BlockError {
+    fn from(error: EvmError) -> Self {
+        match error {
+            EvmError::Database(error) => Self::State(error),
+            error => Self::Evm(error.to_string()),
+        }
+    }
+}
+
+/// A block with what its execution gave.
+#[derive(Clone, Debug)]
+pub struct ExecutedBlock {
+    /// The block.
+    pub block: SealedBlock,
+    /// One receipt for each transaction.
+    pub receipts: Vec<Receipt>,
+    /// The state after the block.
+    pub state: State,
+    /// Execution-layer requests of an L1 block, type byte first (EIP-7685).
+    pub requests: Vec<Bytes>,
+    /// L1 fee parameters of an OP block, for RPC receipts; `None` on an L1.
+    pub l1_fees: Option<L1FeeParams>,
+}
+
+/// Executes a block's transactions one by one and assembles the block.
+pub struct BlockExecutor<'a> {
+    spec: &'a ChainSpec,
+    parent: Parent<'a>,
+    input: BlockInput,
+    fork: Option<Hardfork>,
+    base_fee: u64,
+    excess_blob_gas: Option<u64>,
+    max_blob_gas: u64,
+    evm: OpalEvm<'a>,
+    transactions: Vec<TxEnvelope>,
+    encoded: Vec<Vec<u8>>,
+    receipts: Vec<Receipt>,
+    gas_used: u64,
+    blob_gas_used: u64,
+    da_footprint: u64,
+}
+
+impl core::fmt::Debug for BlockExecutor<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BlockExecutor")
+            .field("number", &self.number())
+            .field("input", &self.input)
+            .field("transactions", &self.transactions.len())
+            .field("gas_used", &self.gas_used)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The EVM's settings for a block.
+pub(crate) fn cfg_env(spec: &ChainSpec, timestamp: u64) -> CfgEnv {
+    let mut cfg = CfgEnv::new_with_spec(spec.evm_spec(timestamp)).with_chain_id(spec.chain_id);
+    if let Some(params) = spec.blob_params(timestamp) {
+        cfg.set_max_blobs_per_tx(params.max_blobs_per_tx);
+    }
+    cfg
+}
+
+/// Excess blob gas and its price as the EVM sees them; on an OP chain the price is always 1.
+pub(crate) fn blob_env(
+    spec: &ChainSpec,
+    timestamp: u64,
+    excess: Option<u64>,
+) -> Option<BlobExcessGasAndPrice> {
+    let excess_blob_gas = excess?;
+    let blob_gasprice =
+        spec.blob_params(timestamp).map_or(1, |params| params.calc_blob_fee(excess_blob_gas));
+    Some(BlobExcessGasAndPrice { excess_blob_gas, blob_gasprice })
+}
+
+impl<'a> BlockExecutor<'a> {
+    /// Begins a block on `parent`, whose state is `state`, and makes the calls that come before
+    /// the first transaction.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn new(
+        spec: &'a ChainSpec,
+        parent: Parent<'a>,
+        input: BlockInput,
+        state: &State,
+        hashes: BlockHashes<'a>,
+    ) -> Result<Self, BlockError> {
+        let time = input.timestamp;
+        let fork = spec.hardfork(time);
+        let base_fee = next_base_fee(spec, parent.header, time);
+        let excess_blob_gas = next_excess_blob_gas(spec, parent.header, time);
+        let block = BlockEnv {
+            number: U256::from(parent.header.number + 1),
+            beneficiary: input.beneficiary,
+            timestamp: U256::from(time),
+            gas_limit: input.gas_limit,
+            basefee: base_fee,
+            difficulty: U256::ZERO,
+            prevrandao: Some(input.prev_randao),
+            blob_excess_gas_and_price: blob_env(spec, time, excess_blob_gas),
+            slot_num: 0,
+        };
+        let db = BlockDb { state: state.clone(), hashes };
+        let mut this = Self {
+            evm: handler::new_evm(db, block, cfg_env(spec, time), fork),
+            max_blob_gas: spec.blob_params(time).map_or(0, |p| p.max_blob_gas_per_block()),
+            spec,
+            parent,
+            input,
+            fork,
+            base_fee,
+            excess_blob_gas,
+            transactions: Vec::new(),
+            encoded: Vec::new(),
+            receipts: Vec::new(),
+            gas_used: 0,
+            blob_gas_used: 0,
+            da_footprint: 0,
+        };
+        this.before_transactions()?;
+        Ok(this)
+    }
+
+    fn before_transactions(&mut self) -> Result<(), BlockError> {
+        let time = self.input.timestamp;
+        let parent_time = self.parent.header.timestamp;
+        if self.spec.is_active(Hardfork::Canyon, time)
+            && !self.spec.is_active(Hardfork::Canyon, parent_time)
+        {
+            self.deploy_create2_deployer()?;
+        }
+        if let Some(root) = self.input.parent_beacon_block_root {
+            self.evm.system_call_one(BEACON_ROOTS, root.0.into())?;
+        }
+        if self.spec.has_requests(time) {
+            self.evm.system_call_one(HISTORY_STORAGE, self.parent.hash.0.into())?;
+        }
+        Ok(())
+    }
+
+    fn deploy_create2_deployer(&mut self) -> Result<(), BlockError> {
+        let code = hex::decode(CREATE2_DEPLOYER_CODE.trim())
+            .map_err(|error| BlockError::Evm(error.to_string()))?;
+        let journal = self.evm.ctx.journal_mut();
+        journal.load_account(CREATE2_DEPLOYER).map_err(BlockError::State)?;
+        journal.set_code(CREATE2_DEPLOYER, crate::state::bytecode(code.into()));
+        journal.commit_tx();
+        Ok(())
+    }
+
+    /// Number of the block.
+    pub const fn number(&self) -> u64 {
+        self.parent.header.number + 1
+    }
+
+    /// The block's base fee, in wei.
+    pub const fn base_fee(&self) -> u64 {
+        self.base_fee
+    }
+
+    /// Gas used so far.
+    pub const fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
+    /// Gas that transactions may still use.
+    pub const fn gas_left(&self) -> u64 {
+        self.input.gas_limit.saturating_sub(self.gas_used)
+    }
+
+    /// Blob gas used so far; zero on an OP chain.
+    pub const fn blob_gas_used(&self) -> u64 {
+        self.blob_gas_used
+    }
+
+    /// DA footprint so far, in gas; zero before Jovian.
+    pub const fn da_footprint(&self) -> u64 {
+        self.da_footprint
+    }
+
+    /// Receipts so far.
+    pub fn receipts(&self) -> &[Receipt] {
+        &self.receipts
+    }
+
+    /// Executes a transaction on top of those before it.
+    ///
+    /// # Errors
+    /// When it does not fit or is invalid; the block is then as if it had never been tried. After
+    /// an error that [is fatal](TxError::is_fatal) the executor must be dropped.
+    pub fn transact(&mut self, tx: &TxEnvelope, sender: Address) -> Result<TxOutcome, TxError> {
+        let regolith = self.fork.is_none_or(|fork| fork >= Hardfork::Regolith);
+        let free_system_tx = match tx {
+            TxEnvelope::Deposit(_) if self.fork.is_none() => {
+                return Err(TxError::Type(tx.tx_type() as u8));
+            }
+            TxEnvelope::Eip4844(_) if self.fork.is_some() => {
+                return Err(TxError::Type(tx.tx_type() as u8));
+            }
+            TxEnvelope::Deposit(deposit) => deposit.is_system_transaction && !regolith,
+            _ => false,
+        };
+        if tx.gas_limit() > self.gas_left() && !free_system_tx {
+            let (needed, available) = (tx.gas_limit(), self.gas_left());
+            return Err(TxError::BlockGas { needed, available });
+        }
+        let blob_gas =
+            tx.blob_versioned_hashes().map_or(0, |hashes| hashes.len() as u64 * DATA_GAS_PER_BLOB);
+        let blob_gas_left = self.max_blob_gas.saturating_sub(self.blob_gas_used);
+        if blob_gas > blob_gas_left {
+            return Err(TxError::BlobGas { needed: blob_gas, available: blob_gas_left });
+        }
+
+        let encoded = tx.encoded_2718();
+        let mut footprint = 0;
+        let l2 = match (self.fork, tx) {
+            (None, _) => L2Tx::Call,
+            (Some(_), TxEnvelope::Deposit(deposit)) => {
+                L2Tx::Deposit { mint: deposit.mint, is_system: deposit.is_system_transaction }
+            }
+            (Some(fork), _) => {
+                let size = DataSize::of(&encoded, fork);
+                if fork >= Hardfork::Jovian {
+                    footprint = handler::block_fees(&mut self.evm)?
+                        .map_or(0, |fees| fees.da_footprint(&size));
+                    let available = self.input.gas_limit.saturating_sub(self.da_footprint);
+                    if footprint > available {
+                        return Err(TxError::DaFootprint { needed: footprint, available });
+                    }
+                }
+                L2Tx::User(size)
+            }
+        };
+        let deposit_nonce = match l2 {
+            L2Tx::Deposit { .. } if regolith => {
+                Some(self.evm.ctx.journal_mut().load_account(sender)?.info.nonce)
+            }
+            _ => None,
+        };
+
+        let result = handler::run(&mut self.evm, tx_env(tx, sender), l2)?;
+        let gas_used = match l2 {
+            // Before Regolith deposits were not metered.
+            L2Tx::Deposit { is_system: true, .. } if !regolith => 0,
+            L2Tx::Deposit { .. } if !regolith => tx.gas_limit(),
+            _ => result.tx_gas_used(),
+        };
+        self.gas_used += gas_used;
+        self.blob_gas_used += blob_gas;
+        self.da_footprint += footprint;
+
+        let canyon = self.fork.is_some_and(|fork| fork >= Hardfork::Canyon);
+        let success = result.is_success();
+        let created = match &result {
+            ExecutionResult::Success { output: Output::Create(_, address), .. } => *address,
+            _ => None,
+        };
+        let output = result.output().cloned().unwrap_or_default();
+        self.receipts.push(Receipt {
+            tx_type: tx.tx_type(),
+            success,
+            cumulative_gas_used: self.gas_used,
+            logs: result.into_logs(),
+            deposit_nonce,
+            deposit_receipt_version: (canyon && tx.tx_type() == TxType::Deposit).then_some(1),
+        });
+        self.transactions.push(tx.clone());
+        self.encoded.push(encoded);
+        Ok(TxOutcome { success, gas_used, output, created })
+    }
+
+    /// Makes the calls that come after the last transaction, computes the roots and assembles the
+    /// block.
+    ///
+    /// # Errors
+    /// When the state cannot be read, or an L1's system contracts fail.
+    pub fn finish(mut self) -> Result<ExecutedBlock, BlockError> {
+        let time = self.input.timestamp;
+        let requests = self.after_transactions()?;
+        let l1_fees = handler::block_fees(&mut self.evm)?;
+        let changes = self.evm.ctx.journal_mut().finalize();
+        let state = self.evm.ctx.journaled_state.database.state.apply(changes)?;
+
+        let isthmus = self.spec.is_active(Hardfork::Isthmus, time);
+        let withdrawals_root = match &self.input.withdrawals {
+            _ if isthmus => Some(state.storage_root(&L2_TO_L1_MESSAGE_PASSER)?),
+            Some(list) if list.is_empty() => Some(EMPTY_ROOT_HASH),
+            Some(list) => Some(alloy_consensus::proofs::calculate_withdrawals_root(list)),
+            None => None,
+        };
+        let requests_hash = self.spec.has_requests(time).then(|| {
+            if self.fork.is_some() { EMPTY_REQUESTS_HASH } else { requests::hash(&requests) }
+        });
+        let blob_gas_used = self.spec.has_beacon_root(time).then_some(
+            // From Jovian on, OP chains keep the DA footprint in this field.
+            if self.fork.is_some() { self.da_footprint } else { self.blob_gas_used },
+        );
+        let receipts_root =
+            ordered_trie_root_with_encoder(&self.receipts, |receipt: &Receipt, out| {
+                receipt.for_receipts_root().encode_2718(out);
+            });
+        let logs_bloom =
+            self.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
+        let header = Header {
+            parent_hash: self.parent.hash,
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: self.input.beneficiary,
+            state_root: state.root(),
+            transactions_root: ordered_trie_root_encoded(&self.encoded),
+            receipts_root,
+            logs_bloom,
+            difficulty: U256::ZERO,
+            number: self.number(),
+            gas_limit: self.input.gas_limit,
+            gas_used: self.gas_used,
+            timestamp: time,
+            extra_data: self.input.extra_data,
+            mix_hash: self.input.prev_randao,
+            nonce: B64::ZERO,
+            base_fee_per_gas: Some(self.base_fee),
+            withdrawals_root,
+            blob_gas_used,
+            excess_blob_gas: self.excess_blob_gas,
+            parent_beacon_block_root: self.input.parent_beacon_block_root,
+            requests_hash,
+            ..Default::default()
+        };
+        let body = BlockBody {
+            transactions: self.transactions,
+            ommers: Vec::new(),
+            withdrawals: self.input.withdrawals.map(Withdrawals::new),
+        };
+        Ok(ExecutedBlock {
+            block: SealedBlock::new(Block { header, body }),
+            receipts: self.receipts,
+            state,
+            requests,
+            l1_fees,
+        })
+    }
+
+    fn after_transactions(&mut self) -> Result<Vec<Bytes>, BlockError> {
+        let mut requests = Vec::new();
+        let deposit_contract = match &self.spec.rules {
+            crate::Rules::L1(rules) => rules.deposit_contract,
+            // OP chains have neither requests nor withdrawals of this kind.
+            crate::Rules::L2(_) => return Ok(requests),
+        };
+        if self.spec.evm_spec(self.input.timestamp) >= SpecId::PRAGUE {
+            requests.extend(requests::deposits(&self.receipts, deposit_contract)?);
+            for (address, kind) in requests::CONTRACTS {
+                let data = self.call_system_contract(address)?;
+                if !data.is_empty() {
+                    let mut request = alloc::vec![kind];
+                    request.extend_from_slice(&data);
+                    requests.push(request.into());
+                }
+            }
+        }
+        let journal = self.evm.ctx.journal_mut();
+        for withdrawal in self.input.withdrawals.iter().flatten() {
+            let wei = U256::from(withdrawal.amount) * U256::from(1_000_000_000);
+            journal.balance_incr(withdrawal.address, wei)?;
+        }
+        Ok(requests)
+    }
+
+    fn call_system_contract(&mut self, address: Address) -> Result<Bytes, BlockError> {
+        let failed = |reason: String| BlockError::SystemContract { address, reason };
+        let account = self.evm.ctx.journal_mut().load_account(address)?;
+        if account.info.is_empty_code_hash() {
+            return Err(failed("has no code; an L1 from Prague on needs it in genesis".into()));
+        }
+        match self.evm.system_call_one(address, Bytes::new())? {
+            ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+            result => Err(failed(alloc::format!("call failed: {result:?}"))),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! How a transaction is validated, charged and paid for: the OP Stack's rules as a handler on
+//! revm, beside Ethereum's own.
+//!
+//! A deposit was paid for on L1. It buys no gas, checks no nonce, and cannot be left out: if it is
+//! invalid, or if its execution fails, its mint and a higher nonce remain. Spec: `deposits.md`,
+//! "Execution"; `exec-engine.md`, "Fees"; `isthmus/exec-engine.md`, "Operator Fee".
+
+use core::marker::PhantomData;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use opal_protocol::Hardfork;
+use opal_protocol::predeploys::{BASE_FEE_VAULT, L1_BLOCK, L1_FEE_VAULT, OPERATOR_FEE_VAULT};
+use revm::Database;
+use revm::bytecode::Bytecode;
+use revm::context::journaled_state::account::JournaledAccountTr;
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
+use revm::context::{
+    Block, BlockEnv, Cfg, CfgEnv, Context, ContextTr, Evm, Journal, JournalTr, LocalContextTr,
+    Transaction, TxEnv,
+};
+use revm::handler::instructions::EthInstructions;
+use revm::handler::pre_execution::{
+    calculate_caller_fee, validate_account_nonce_and_code_with_components,
+};
+use revm::handler::{
+    EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, MainnetHandler, post_execution,
+    validation,
+};
+use revm::interpreter::InitialAndFloorGas;
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+
+use crate::executor::BlockHashes;
+use crate::l1_fee::{DataSize, L1FeeParams};
+use crate::precompiles::precompiles;
+use crate::{State, StateError};
+
+/// What the EVM reads from: a snapshot and the hashes of ancestor blocks.
+pub(crate) struct BlockDb<'a> {
+    pub(crate) state: State,
+    pub(crate) hashes: BlockHashes<'a>,
+}
+
+impl Database for BlockDb<'_> {
+    type Error = StateError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.state.info(&address)
+    }
+
+    fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
+        revm::DatabaseRef::code_by_hash_ref(&self.state, code_hash)
+    }
+
+    fn storage(&mut self, address: Address, index: U256) -> Result<U256, StateError> {
+        self.state.storage(&address, index)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
+        (self.hashes)(number).ok_or(StateError::MissingBlockHash(number))
+    }
+}
+
+/// What the rules of a layer need beside revm's own context.
+pub(crate) enum Layer {
+    L1,
+    L2(Box<L2Context>),
+}
+
+/// An OP chain's part of the context.
+pub(crate) struct L2Context {
+    pub(crate) fork: Hardfork,
+    /// Read from state when the first user transaction of the block arrives.
+    pub(crate) fees: Option<L1FeeParams>,
+    /// What is special about the transaction in hand.
+    pub(crate) tx: L2Tx,
+    /// Its L1 fee, once validated.
+    l1_cost: U256,
+}
+
+/// What an OP chain knows of a transaction beyond Ethereum's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum L2Tx {
+    /// A deposit: paid for on L1.
+    Deposit { mint: u128, is_system: bool },
+    /// A user's transaction, which pays for its size on L1.
+    User(DataSize),
+    /// A simulation, which pays for its gas at most.
+    Call,
+}
+
+pub(crate) type OpalContext<'a> =
+    Context<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, Journal<BlockDb<'a>>, Layer>;
+pub(crate) type OpalEvm<'a> = Evm<
+    OpalContext<'a>,
+    (),
+    EthInstructions<EthInterpreter, OpalContext<'a>>,
+    EthPrecompiles,
+    EthFrame<EthInterpreter>,
+>;
+pub(crate) type EvmError = EVMError<StateError>;
+type EvmResult = Result<ExecutionResult<HaltReason>, EvmError>;
+
+/// An EVM for one block.
+pub(crate) fn new_evm<'a>(
+    db: BlockDb<'a>,
+    block: BlockEnv,
+    cfg: CfgEnv,
+    fork: Option<Hardfork>,
+) -> OpalEvm<'a> {
+    let spec = *cfg.spec();
+    let layer = match fork {
+        None => Layer::L1,
+        Some(fork) => {
+            Layer::L2(Box::new(L2Context { fork, fees: None, tx: L2Tx::Call, l1_cost: U256::ZERO }))
+        }
+    };
+    let context = Context::<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, _, ()>::new(db, spec)
+        .with_block(block)
+        .with_cfg(cfg)
+        .with_chain(layer);
+    Evm::new(context, EthInstructions::new_mainnet_with_spec(spec), precompiles(fork, spec))
+}
+
+/// Runs one transaction; its changes stay in the journal. After an error the journal is as before,
+/// except that an invalid deposit is not an error.
+pub(crate) fn run(evm: &mut OpalEvm<'_>, tx: TxEnv, l2: L2Tx) -> EvmResult {
+    evm.ctx.tx = tx;
+    match &mut evm.ctx.chain {
+        Layer::L1 => MainnetHandler::default().run(evm),
+        Layer::L2(context) => {
+            context.tx = l2;
+            L2Handler(PhantomData).run(evm)
+        }
+    }
+}
+
+/// The OP Stack's rules.
+struct L2Handler<'a>(PhantomData<fn() -> &'a ()>);
+
+fn l2(layer: &mut Layer) -> Result<&mut L2Context, EvmError> {
+    match layer {
+        Layer::L2(context) => Ok(context),
+        Layer::L1 => Err(EvmError::Custom("an L2 rule was asked of an L1".into())),
+    }
+}
+
+impl<'a> L2Handler<'a> {
+    fn deposit(evm: &OpalEvm<'a>) -> Option<(u128, bool)> {
+        match &evm.ctx.chain {
+            Layer::L2(context) => match context.tx {
+                L2Tx::Deposit { mint, is_system } => Some((mint, is_system)),
+                _ => None,
+            },
+            Layer::L1 => None,
+        }
+    }
+}
+
+/// The block's fee parameters, read once: user transactions cannot change them.
+fn fee_params(
+    context: &mut L2Context,
+    journal: &mut Journal<BlockDb<'_>>,
+) -> Result<L1FeeParams, StateError> {
+    if let Some(fees) = context.fees {
+        return Ok(fees);
+    }
+    // Past the journal's accounting, so that no slot becomes warm.
+    let (db, state) = journal.db_and_state_mut();
+    let changed = state.get(&L1_BLOCK);
+    let fees = L1FeeParams::read(context.fork, |slot| {
+        match changed.and_then(|account| account.storage.get(&slot)) {
+            Some(value) => Ok(value.present_value),
+            None => db.storage(L1_BLOCK, slot),
+        }
+    })?;
+    context.fees = Some(fees);
+    Ok(fees)
+}
+
+impl<'a> Handler for L2Handler<'a> {
+    type Evm = OpalEvm<'a>;
+    type Error = EvmError;
+    type HaltReason = HaltReason;
+
+    fn validate_env(&self, evm: &mut OpalEvm<'a>) -> Result<(), EvmError> {
+        let Some((_, is_system)) = Self::deposit(evm) else {
+            return validation::validate_env(evm.ctx());
+        };
+        let regolith = l2(&mut evm.ctx.chain)?.fork >= Hardfork::Regolith;
+        if is_system && regolith {
+            return Err(EvmError::Transaction(InvalidTransaction::Str(
+                "system transactions ended with Regolith".into(),
+            )));
+        }
+        // L1 vouches for everything else, but init code is bounded for deposits, too.
+        let too_long = evm.ctx.cfg.spec >= SpecId::SHANGHAI
+            && evm.ctx.tx.kind.is_create()
+            && evm.ctx.tx.data.len() > evm.ctx.cfg.max_initcode_size();
+        if too_long {
+            return Err(EvmError::Transaction(InvalidTransaction::CreateInitCodeSizeLimit));
+        }
+        Ok(())
+    }
+
+    fn validate_against_state_and_deduct_caller(
+        &self,
+        evm: &mut OpalEvm<'a>,
+        _: &mut InitialAndFloorGas,
+    ) -> Result<(), EvmError> {
+        let (block, tx, cfg, journal, layer, _) = evm.ctx().all_mut();
+        let context = l2(layer)?;
+        let is_call = tx.kind().is_call();
+
+        let extra = match context.tx {
+            L2Tx::Deposit { mint, .. } => {
+                let mut caller = journal.load_account_with_code_mut(tx.caller())?.data;
+                let balance = caller.balance().saturating_add(U256::from(mint));
+                if tx.value() > balance {
+                    return Err(lacks_funds(tx.value(), balance));
+                }
+                caller.set_balance(balance);
+                if is_call {
+                    caller.bump_nonce();
+                }
+                return Ok(());
+            }
+            L2Tx::User(size) => {
+                let fees = fee_params(context, journal)?;
+                context.l1_cost = fees.l1_cost(&size);
+                context.l1_cost.saturating_add(fees.operator_fee(tx.gas_limit()))
+            }
+            L2Tx::Call => U256::ZERO,
+        };
+
+        let mut caller = journal.load_account_with_code_mut(tx.caller())?.data;
+        validate_account_nonce_and_code_with_components(&caller.account().info, tx, cfg)?;
+        let balance = *caller.balance();
+        let Some(left) = balance.checked_sub(extra) else {
+            return Err(lacks_funds(extra, balance));
+        };
+        caller.set_balance(calculate_caller_fee(left, tx, block, cfg)?);
+        if is_call {
+            caller.bump_nonce();
+        }
+        Ok(())
+    }
+
+    fn reimburse_caller(
+        &self,
+        evm: &mut OpalEvm<'a>,
+        result: &mut FrameResult,
+    ) -> Result<(), EvmError> {
+        let gas_limit = evm.ctx.tx.gas_limit;
+        let context = l2(&mut evm.ctx.chain)?;
+        // The operator fee was taken for the whole gas limit; what was not used comes back.
+        let operator_refund = match (context.tx, &context.fees) {
+            (L2Tx::Deposit { .. }, _) => return Ok(()),
+            (L2Tx::User(_), Some(fees)) => {
+                fees.operator_fee(gas_limit) - fees.operator_fee(result.gas().used())
+            }
+            _ => U256::ZERO,
+        };
+        Ok(post_execution::reimburse_caller(evm.ctx(), result.gas(), operator_refund)?)
+    }
+
+    fn reward_beneficiary(
+        &self,
+        evm: &mut OpalEvm<'a>,
+        result: &mut FrameResult,
+    ) -> Result<(), EvmError> {
+        if Self::deposit(evm).is_some() {
+            return Ok(());
+        }
+        post_execution::reward_beneficiary(evm.ctx(), result.gas())?;
+        let (block, _, _, journal, layer, _) = evm.ctx().all_mut();
+        let context = l2(layer)?;
+        let used = result.gas().used();
+        let base_fee = U256::from(block.basefee()) * U256::from(used);
+        journal.balance_incr(BASE_FEE_VAULT, base_fee)?;
+        if let (L2Tx::User(_), Some(fees)) = (context.tx, &context.fees) {
+            journal.balance_incr(L1_FEE_VAULT, context.l1_cost)?;
+            // Before Isthmus the vault need not exist, and witnesses lack it: it must not be read.
+            if context.fork >= Hardfork::Isthmus {
+                journal.balance_incr(OPERATOR_FEE_VAULT, fees.operator_fee(used))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn catch_error(&self, evm: &mut OpalEvm<'a>, error: EvmError) -> EvmResult {
+        evm.ctx().local_mut().clear();
+        evm.ctx().journal_mut().discard_tx();
+        evm.frame_stack().clear();
+        let (Some((mint, is_system)), EvmError::Transaction(_)) = (Self::deposit(evm), &error)
+        else {
+            return Err(error);
+        };
+        // An invalid deposit is included as failed: it keeps its mint, raises the nonce and uses
+        // up its gas limit.
+        let caller = evm.ctx.tx.caller;
+        let gas_limit = evm.ctx.tx.gas_limit;
+        let regolith = l2(&mut evm.ctx.chain)?.fork >= Hardfork::Regolith;
+        let journal = evm.ctx().journal_mut();
+        let mut account = journal.load_account_mut(caller)?.data;
+        account.incr_balance(U256::from(mint));
+        account.bump_nonce();
+        drop(account);
+        journal.commit_tx();
+        let gas_used = if is_system && !regolith { 0 } else { gas_limit };
+        Ok(ExecutionResult::Revert {
+            gas: ResultGas::default().with_total_gas_spent(gas_used),
+            logs: Vec::new(),
+            output: Bytes::new(),
+        })
+    }
+}
+
+fn lacks_funds(needed: U256, balance: U256) -> EvmError {
+    EvmError::Transaction(InvalidTransaction::LackOfFundForMaxFee {
+        fee: Box::new(needed),
+        balance: Box::new(balance),
+    })
+}
+
+/// The block's L1 fee parameters as they stand now; `None` on an L1.
+pub(crate) fn block_fees(evm: &mut OpalEvm<'_>) -> Result<Option<L1FeeParams>, StateError> {
+    let (_, _, _, journal, layer, _) = evm.ctx().all_mut();
+    match layer {
+        Layer::L1 => Ok(None),
+        Layer::L2(context) => fee_params(context, journal).map(Some),
+    }
+}

@@ -1,0 +1,404 @@
+//! The world state: accounts, their storage and code, in one persistent trie.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use alloy_rlp::{Decodable, Encodable};
+use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::database_interface::DBErrorMarker;
+use revm::state::{AccountInfo, EvmState};
+
+use crate::trie::source::{NoSource, TrieSource};
+use crate::trie::{Leaf, Trie};
+
+/// Why the state could not be read or changed. None of these is the fault of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// The witness or store lacks a node that is needed.
+    #[error("trie node {0} is missing")]
+    MissingNode(B256),
+    /// The witness or store lacks a contract's code.
+    #[error("code {0} is missing")]
+    MissingCode(B256),
+    /// Nobody knows the hash of this ancestor block.
+    #[error("hash of block {0} is not known")]
+    MissingBlockHash(u64),
+    /// A node does not decode, or stands where no such node can stand.
+    #[error("a trie node is malformed")]
+    InvalidTrie,
+    /// Hashes were asked of a state with changes that are not hashed yet.
+    #[error("the state has changes that are not committed")]
+    Uncommitted,
+    /// The source of nodes failed.
+    #[error("state source: {0}")]
+    Source(String),
+}
+
+impl DBErrorMarker for StateError {}
+
+/// An account with its storage.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Transactions sent, or contracts created.
+    pub nonce: u64,
+    /// Balance in wei.
+    pub balance: U256,
+    /// Keccak-256 of the code.
+    pub code_hash: B256,
+    /// The code, where it is in memory. States that are built here keep code in the leaf, shared
+    /// between accounts of equal code where they were made together.
+    code: Option<Bytecode>,
+    storage: Trie<U256>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            nonce: 0,
+            balance: U256::ZERO,
+            code_hash: KECCAK256_EMPTY,
+            code: None,
+            storage: Trie::default(),
+        }
+    }
+}
+
+impl Account {
+    fn info(&self) -> AccountInfo {
+        let code = if self.code_hash == KECCAK256_EMPTY {
+            Some(Bytecode::default())
+        } else {
+            self.code.clone()
+        };
+        AccountInfo {
+            balance: self.balance,
+            nonce: self.nonce,
+            code_hash: self.code_hash,
+            account_id: None,
+            code,
+        }
+    }
+
+    /// Root of the storage trie; `None` while changes are not committed.
+    pub fn storage_root(&self) -> Option<B256> {
+        self.storage.root()
+    }
+}
+
+impl Leaf for Account {
+    fn encode(&self, out: &mut Vec<u8>) {
+        TrieAccount {
+            nonce: self.nonce,
+            balance: self.balance,
+            // `commit` runs before `encode`, so the root is there.
+            storage_root: self.storage.root().unwrap_or(EMPTY_ROOT_HASH),
+            code_hash: self.code_hash,
+        }
+        .encode(out);
+    }
+
+    fn decode(mut rlp: &[u8]) -> Result<Self, alloy_rlp::Error> {
+        let account = TrieAccount::decode(&mut rlp)?;
+        Ok(Self {
+            nonce: account.nonce,
+            balance: account.balance,
+            code_hash: account.code_hash,
+            code: None,
+            storage: Trie::from_root(account.storage_root),
+        })
+    }
+
+    fn commit(&mut self) {
+        self.storage.commit();
+    }
+}
+
+impl Leaf for U256 {
+    fn encode(&self, out: &mut Vec<u8>) {
+        Encodable::encode(self, out);
+    }
+
+    fn decode(mut rlp: &[u8]) -> Result<Self, alloy_rlp::Error> {
+        Decodable::decode(&mut rlp)
+    }
+}
+
+/// An account, the path to it, and the paths to some of its slots (EIP-1186).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountProof {
+    /// The account's address.
+    pub address: Address,
+    /// Transactions sent, or contracts created.
+    pub nonce: u64,
+    /// Balance in wei.
+    pub balance: U256,
+    /// Keccak-256 of the code.
+    pub code_hash: B256,
+    /// Root of the account's storage trie.
+    pub storage_root: B256,
+    /// Encoded nodes from the state root to the account.
+    pub account_proof: Vec<Bytes>,
+    /// One entry for each slot that was asked for.
+    pub storage_proof: Vec<StorageProof>,
+}
+
+/// A storage slot and the path to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageProof {
+    /// The slot, not hashed.
+    pub key: B256,
+    /// Its value; zero when absent.
+    pub value: U256,
+    /// Encoded nodes from the storage root to the slot.
+    pub proof: Vec<Bytes>,
+}
+
+/// A snapshot of the world state. Cloning is cheap; nodes that no snapshot refers to any more are
+/// freed.
+#[derive(Clone, Debug)]
+pub struct State {
+    accounts: Trie<Account>,
+    source: Arc<dyn TrieSource>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { accounts: Trie::default(), source: Arc::new(NoSource) }
+    }
+}
+
+impl State {
+    /// The state with this root, its nodes and code to be had from `source`.
+    pub fn from_root(root: B256, source: Arc<dyn TrieSource>) -> Self {
+        Self { accounts: Trie::from_root(root), source }
+    }
+
+    /// The state root. States handed out by this crate are always hashed.
+    pub fn root(&self) -> B256 {
+        self.accounts.root().unwrap_or_else(|| self.accounts.clone().commit())
+    }
+
+    /// An account, if it exists.
+    ///
+    /// # Errors
+    /// When a trie node is missing.
+    pub fn account(&self, address: &Address) -> Result<Option<Account>, StateError> {
+        self.accounts.get(&keccak256(address), &*self.source, Account::clone)
+    }
+
+    /// A storage slot's value; zero when absent.
+    ///
+    /// # Errors
+    /// When a trie node is missing.
+    pub fn storage(&self, address: &Address, slot: U256) -> Result<U256, StateError> {
+        let value = self.accounts.get(&keccak256(address), &*self.source, |account| {
+            account.storage.get(&slot_key(slot), &*self.source, |value| *value)
+        })?;
+        Ok(value.transpose()?.flatten().unwrap_or_default())
+    }
+
+    /// An account's code; empty when it has none.
+    ///
+    /// # Errors
+    /// When a trie node or the code is missing.
+    pub fn code(&self, address: &Address) -> Result<Bytes, StateError> {
+        match self.account(address)? {
+            None => Ok(Bytes::new()),
+            Some(account) => Ok(self.code_of(&account)?.original_bytes()),
+        }
+    }
+
+    /// Root of an account's storage trie; that of an empty trie when the account does not exist.
+    ///
+    /// # Errors
+    /// When a trie node is missing, or changes are not committed.
+    pub fn storage_root(&self, address: &Address) -> Result<B256, StateError> {
+        let root = self.accounts.get(&keccak256(address), &*self.source, Account::storage_root)?;
+        root.unwrap_or(Some(EMPTY_ROOT_HASH)).ok_or(StateError::Uncommitted)
+    }
+
+    /// Proof of an account and of some of its slots (EIP-1186).
+    ///
+    /// # Errors
+    /// When a trie node is missing, or changes are not committed.
+    pub fn proof(&self, address: &Address, slots: &[B256]) -> Result<AccountProof, StateError> {
+        let key = keccak256(address);
+        let account_proof = self.accounts.proof(&key, &*self.source)?;
+        let account = self.account(address)?.unwrap_or_default();
+        let mut storage_proof = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let key = keccak256(slot);
+            storage_proof.push(StorageProof {
+                key: *slot,
+                value: account.storage.get(&key, &*self.source, |v| *v)?.unwrap_or_default(),
+                proof: account.storage.proof(&key, &*self.source)?,
+            });
+        }
+        Ok(AccountProof {
+            address: *address,
+            nonce: account.nonce,
+            balance: account.balance,
+            code_hash: account.code_hash,
+            storage_root: account.storage_root().ok_or(StateError::Uncommitted)?,
+            account_proof,
+            storage_proof,
+        })
+    }
+
+    /// The state after `changes`, hashed. Whatever the journal merely loaded is left alone, and
+    /// accounts that were touched and are empty disappear (EIP-161).
+    ///
+    /// # Errors
+    /// When a trie node is missing.
+    pub fn apply(&self, changes: EvmState) -> Result<Self, StateError> {
+        let mut next = self.clone();
+        let mut destroyed = Vec::new();
+        for (address, change) in changes {
+            if !change.is_touched() {
+                continue;
+            }
+            let key = keccak256(address);
+            // The local flag tells that the account was not used again after it destroyed itself.
+            if change.is_selfdestructed_locally() || change.is_empty() {
+                destroyed.push(key);
+                continue;
+            }
+            let old = self.accounts.get(&key, &*self.source, Account::clone)?.unwrap_or_default();
+            let mut account = Account {
+                nonce: change.info.nonce,
+                balance: change.info.balance,
+                code_hash: change.info.code_hash,
+                code: if old.code_hash == change.info.code_hash {
+                    old.code
+                } else {
+                    change.info.code.clone()
+                },
+                storage: old.storage,
+            };
+            if change.is_created() || change.is_selfdestructed() {
+                account.storage = Trie::default();
+            }
+            let slots = change.storage.iter().map(|(slot, value)| (*slot, value.present_value));
+            update_storage(&mut account.storage, slots, &*self.source)?;
+            next.accounts.insert(&key, account, &*self.source)?;
+        }
+        // Insertions first: a removal that leaves a branch with one child needs that child's node,
+        // which a witness need not hold if an insertion keeps the branch.
+        for key in destroyed {
+            next.accounts.remove(&key, &*self.source)?;
+        }
+        next.accounts.commit();
+        Ok(next)
+    }
+
+    /// Sets an account and its storage, in addition to what is there; hashes are not computed.
+    pub(crate) fn set_account(
+        &mut self,
+        address: &Address,
+        info: AccountInfo,
+        clear_storage: bool,
+        slots: impl Iterator<Item = (U256, U256)>,
+    ) -> Result<(), StateError> {
+        let key = keccak256(address);
+        let old = self.accounts.get(&key, &*self.source, Account::clone)?.unwrap_or_default();
+        let mut storage = if clear_storage { Trie::default() } else { old.storage };
+        update_storage(&mut storage, slots, &*self.source)?;
+        let account = Account {
+            nonce: info.nonce,
+            balance: info.balance,
+            code_hash: info.code_hash,
+            code: info.code,
+            storage,
+        };
+        self.accounts.insert(&key, account, &*self.source)
+    }
+
+    /// Computes all missing hashes and returns the root.
+    pub(crate) fn commit(&mut self) -> B256 {
+        self.accounts.commit()
+    }
+
+    /// What the EVM needs to know of an account.
+    pub(crate) fn info(&self, address: &Address) -> Result<Option<AccountInfo>, StateError> {
+        self.accounts.get(&keccak256(address), &*self.source, Account::info)
+    }
+
+    fn code_of(&self, account: &Account) -> Result<Bytecode, StateError> {
+        match &account.info().code {
+            Some(code) => Ok(code.clone()),
+            None => self.code_by_hash(account.code_hash),
+        }
+    }
+
+    fn code_by_hash(&self, hash: B256) -> Result<Bytecode, StateError> {
+        let code = self.source.code(&hash)?.ok_or(StateError::MissingCode(hash))?;
+        Ok(bytecode(code))
+    }
+}
+
+/// Code for the EVM. Code that only looks like a delegation without being one runs as it stands.
+pub(crate) fn bytecode(code: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
+}
+
+fn slot_key(slot: U256) -> B256 {
+    keccak256(slot.to_be_bytes::<32>())
+}
+
+/// Writes slots that differ; zeros are removed, last for the reason given in [`State::apply`].
+fn update_storage(
+    storage: &mut Trie<U256>,
+    slots: impl Iterator<Item = (U256, U256)>,
+    source: &dyn TrieSource,
+) -> Result<(), StateError> {
+    let mut removed = Vec::new();
+    for (slot, value) in slots {
+        let key = slot_key(slot);
+        if value.is_zero() {
+            removed.push(key);
+        } else if storage.get(&key, source, |old| *old == value)? != Some(true) {
+            storage.insert(&key, value, source)?;
+        }
+    }
+    for key in removed {
+        storage.remove(&key, source)?;
+    }
+    Ok(())
+}
+
+impl DatabaseRef for State {
+    type Error = StateError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        self.info(&address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
+        self.code_by_hash(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StateError> {
+        self.storage(&address, index)
+    }
+
+    /// A state knows no block hashes; executors bring their own.
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
+        Err(StateError::MissingBlockHash(number))
+    }
+}
+
+/// Bytecodes already analysed, so that accounts of equal code share one copy.
+#[derive(Debug, Default)]
+pub(crate) struct CodeCache(alloy_primitives::map::B256Map<Bytecode>);
+
+impl CodeCache {
+    pub(crate) fn get(&mut self, code: &Bytes) -> (B256, Bytecode) {
+        let hash = keccak256(code);
+        let code = self.0.entry(hash).or_insert_with(|| bytecode(code.clone())).clone();
+        (hash, code)
+    }
+}

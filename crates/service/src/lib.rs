@@ -1,1 +1,23 @@
-//! placeholder
+//! What every service of Opal shares, done once.
+//!
+//! - [`Shutdown`]: one cancellation token and task tracker; a critical task's end stops the
+//!   process with a named reason.
+//! - [`logging`]: `tracing` to stderr, text or JSON, and the live status line of a terminal.
+//! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port.
+//! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
+//! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
+//! - [`keys`]: private keys from hex or a mnemonic.
+//! - [`tx_manager`]: sends L1 transactions and sees them through.
+
+pub mod duration;
+pub mod http;
+pub mod keys;
+pub mod logging;
+pub mod metrics;
+pub mod rpc_server;
+pub mod shutdown;
+pub mod tx_manager;
+
+pub use rpc_server::{RpcHandle, RpcServerConfig};
+pub use shutdown::{Shutdown, StopReason};
+pub use tx_manager::{TxCandidate, TxError, TxManager, TxManagerArgs, TxManagerConfig};

@@ -1,0 +1,287 @@
+//! JSON-RPC over HTTP and WebSocket on one port.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use jsonrpsee::RpcModule;
+use jsonrpsee::server::{
+    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, Server,
+    ServerConfig, ServerHandle,
+};
+use tower::{Layer, Service};
+use tower_http::cors::{Any, CorsLayer};
+
+/// Where and within which limits a server answers.
+#[derive(Clone, Debug)]
+pub struct RpcServerConfig {
+    /// Address to listen on; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// The flag that sets the address, named in the error when the port is taken.
+    pub flag: &'static str,
+    /// Largest request body, in bytes.
+    pub max_request_bytes: u32,
+    /// Largest response body, in bytes.
+    pub max_response_bytes: u32,
+    /// Calls in one batch.
+    pub max_batch: u32,
+    /// Open HTTP and WebSocket connections.
+    pub max_connections: u32,
+    /// Subscriptions on one WebSocket connection.
+    pub max_subscriptions: u32,
+    /// Whether browsers on any origin may call (a devnet's wish, not a public node's).
+    pub any_origin: bool,
+}
+
+impl RpcServerConfig {
+    /// Limits fit for a devnet or a private node: 16 MiB requests, 160 MiB responses, batches of
+    /// 1000, 500 connections; any origin only on a loopback address.
+    pub const fn new(addr: SocketAddr, flag: &'static str) -> Self {
+        Self {
+            addr,
+            flag,
+            max_request_bytes: 16 * 1024 * 1024,
+            max_response_bytes: 160 * 1024 * 1024,
+            max_batch: 1000,
+            max_connections: 500,
+            max_subscriptions: 1024,
+            any_origin: addr.ip().is_loopback(),
+        }
+    }
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcServerError {
+    /// The address can't be listened on.
+    #[error("cannot listen on {addr} ({flag}): {source}{}", bind_hint(source))]
+    Bind {
+        /// Address asked for.
+        addr: SocketAddr,
+        /// Flag that sets it.
+        flag: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn bind_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process uses this port, choose a free one or 0",
+        _ => "",
+    }
+}
+
+/// A running server. Dropping the handle stops the server.
+#[derive(Debug)]
+pub struct RpcHandle {
+    local_addr: SocketAddr,
+    server: ServerHandle,
+}
+
+impl RpcHandle {
+    /// The address listened on, with the port that the system chose.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// URL for HTTP clients.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.local_addr)
+    }
+
+    /// URL for WebSocket clients.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}", self.local_addr)
+    }
+
+    /// Stops accepting calls and waits, at most half a second, for those under way.
+    pub async fn stop(self) {
+        // An error means that the server has stopped already.
+        let _ = self.server.stop();
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.server.stopped()).await;
+    }
+}
+
+/// Listens on `config.addr` and keeps the port without answering yet. Lets a launcher claim all
+/// its ports before it starts anything.
+///
+/// # Errors
+/// When the address can't be listened on.
+pub fn bind(config: &RpcServerConfig) -> Result<std::net::TcpListener, RpcServerError> {
+    let error = |source| RpcServerError::Bind { addr: config.addr, flag: config.flag, source };
+    let listener = std::net::TcpListener::bind(config.addr).map_err(error)?;
+    listener.set_nonblocking(true).map_err(error)?;
+    Ok(listener)
+}
+
+/// Serves `module` on HTTP and WebSocket, and 200 on `GET /healthz`.
+///
+/// # Errors
+/// When the address can't be listened on.
+pub fn serve(config: &RpcServerConfig, module: RpcModule<()>) -> Result<RpcHandle, RpcServerError> {
+    serve_on(bind(config)?, config, module)
+}
+
+/// [`serve`] on a listener from [`bind`]. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn serve_on(
+    listener: std::net::TcpListener,
+    config: &RpcServerConfig,
+    methods: impl Into<Methods>,
+) -> Result<RpcHandle, RpcServerError> {
+    let error = |source| RpcServerError::Bind { addr: config.addr, flag: config.flag, source };
+    let local_addr = listener.local_addr().map_err(error)?;
+    let cors = config
+        .any_origin
+        .then(|| CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any));
+    let settings = ServerConfig::builder()
+        .max_request_body_size(config.max_request_bytes)
+        .max_response_body_size(config.max_response_bytes)
+        .max_connections(config.max_connections)
+        .max_subscriptions_per_connection(config.max_subscriptions)
+        .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch))
+        .enable_ws_ping(PingConfig::new())
+        .set_tcp_no_delay(true)
+        .build();
+    let server = Server::builder()
+        .set_config(settings)
+        .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer))
+        .build_from_tcp(listener)
+        .map_err(error)?
+        .start(methods);
+    Ok(RpcHandle { local_addr, server })
+}
+
+/// A claimed port that does not answer yet, with the limits of the server to come. A launcher
+/// claims all its ports before it starts anything.
+#[derive(Debug)]
+pub struct RpcEndpoint {
+    listener: std::net::TcpListener,
+    config: RpcServerConfig,
+}
+
+impl RpcEndpoint {
+    /// Claims the port.
+    ///
+    /// # Errors
+    /// When the address can't be listened on.
+    pub fn bind(config: RpcServerConfig) -> Result<Self, RpcServerError> {
+        Ok(Self { listener: bind(&config)?, config })
+    }
+
+    /// Answers `methods` on the claimed port. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the listener can't be used.
+    pub fn serve(self, methods: impl Into<Methods>) -> Result<RpcHandle, RpcServerError> {
+        serve_on(self.listener, &self.config, methods)
+    }
+}
+
+/// Answers `GET /healthz` before the request reaches JSON-RPC.
+#[derive(Clone, Copy, Debug)]
+struct HealthLayer;
+
+impl<S> Layer<S> for HealthLayer {
+    type Service = Health<S>;
+
+    fn layer(&self, inner: S) -> Health<S> {
+        Health { inner }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Health<S> {
+    inner: S,
+}
+
+type BoxedResponse<E> = Pin<Box<dyn Future<Output = Result<HttpResponse, E>> + Send>>;
+
+impl<S, B> Service<HttpRequest<B>> for Health<S>
+where
+    S: Service<HttpRequest<B>, Response = HttpResponse>,
+    S::Future: Send + 'static,
+{
+    type Response = HttpResponse;
+    type Error = S::Error;
+    type Future = BoxedResponse<S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+        if request.method().as_str() == "GET" && request.uri().path() == "/healthz" {
+            return Box::pin(async { Ok(HttpResponse::new(HttpBody::from("OK"))) });
+        }
+        Box::pin(self.inner.call(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::http::http_client;
+
+    fn loopback(port: u16) -> RpcServerConfig {
+        RpcServerConfig::new(SocketAddr::from(([127, 0, 0, 1], port)), "--rpc.port")
+    }
+
+    fn module() -> RpcModule<()> {
+        let mut module = RpcModule::new(());
+        module.register_method("net_version", |_, _, _| "901").unwrap();
+        module
+    }
+
+    #[tokio::test]
+    async fn answers_calls_health_and_preflight_and_stops() {
+        let server = serve(&loopback(0), module()).unwrap();
+        let url = server.http_url();
+        let client = http_client(&url.parse().unwrap()).unwrap();
+
+        let call = serde_json::json!({"jsonrpc":"2.0","id":1,"method":"net_version","params":[]});
+        let response = client.post(&url).json(&call).header("origin", "http://x.example");
+        let response = response.send().await.unwrap();
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        let body: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(body["result"], "901");
+
+        let health = client.get(format!("{url}/healthz")).send().await.unwrap();
+        assert_eq!(health.status(), 200);
+
+        server.stop().await;
+        assert!(client.get(format!("{url}/healthz")).send().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn too_long_batches_are_refused() {
+        let config = RpcServerConfig { max_batch: 2, ..loopback(0) };
+        let server = serve(&config, module()).unwrap();
+        let client = http_client(&server.http_url().parse().unwrap()).unwrap();
+        let call = serde_json::json!({"jsonrpc":"2.0","id":1,"method":"net_version","params":[]});
+        let body: serde_json::Value = client
+            .post(server.http_url())
+            .json(&vec![call; 3])
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains("batch"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_names_address_and_flag() {
+        let server = serve(&loopback(0), module()).unwrap();
+        let port = server.local_addr().port();
+        let error = serve(&loopback(port), module()).unwrap_err().to_string();
+        assert!(error.contains(&format!("127.0.0.1:{port}")), "{error}");
+        assert!(error.contains("--rpc.port"), "{error}");
+    }
+}

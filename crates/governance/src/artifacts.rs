@@ -1,0 +1,205 @@
+//! The compiled contracts, embedded from `contracts/artifacts`.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{B256, Bytes};
+use serde::Deserialize;
+
+/// A contract whose artifact is embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contract {
+    /// Transparent EIP-1967 proxy, on both layers.
+    Proxy,
+    /// Admin of the proxies, on both layers.
+    ProxyAdmin,
+    /// Parameters of the L2 chain, on L1.
+    SystemConfig,
+    /// Deposits, on L1.
+    OptimismPortal,
+    /// L1 attributes, on L2.
+    L1Block,
+    /// Fee oracle, on L2.
+    GasPriceOracle,
+    /// Withdrawals, on L2.
+    L2ToL1MessagePasser,
+}
+
+impl Contract {
+    /// Every embedded contract.
+    pub const ALL: [Self; 7] = [
+        Self::Proxy,
+        Self::ProxyAdmin,
+        Self::SystemConfig,
+        Self::OptimismPortal,
+        Self::L1Block,
+        Self::GasPriceOracle,
+        Self::L2ToL1MessagePasser,
+    ];
+
+    /// The contract's name in its source.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "Proxy",
+            Self::ProxyAdmin => "ProxyAdmin",
+            Self::SystemConfig => "SystemConfig",
+            Self::OptimismPortal => "OptimismPortal",
+            Self::L1Block => "L1Block",
+            Self::GasPriceOracle => "GasPriceOracle",
+            Self::L2ToL1MessagePasser => "L2ToL1MessagePasser",
+        }
+    }
+
+    /// The artifact as JSON, with the ABI and the storage layout.
+    pub const fn json(self) -> &'static str {
+        match self {
+            Self::Proxy => include_str!("../../../contracts/artifacts/Proxy.json"),
+            Self::ProxyAdmin => include_str!("../../../contracts/artifacts/ProxyAdmin.json"),
+            Self::SystemConfig => include_str!("../../../contracts/artifacts/SystemConfig.json"),
+            Self::OptimismPortal => {
+                include_str!("../../../contracts/artifacts/OptimismPortal.json")
+            }
+            Self::L1Block => include_str!("../../../contracts/artifacts/L1Block.json"),
+            Self::GasPriceOracle => {
+                include_str!("../../../contracts/artifacts/GasPriceOracle.json")
+            }
+            Self::L2ToL1MessagePasser => {
+                include_str!("../../../contracts/artifacts/L2ToL1MessagePasser.json")
+            }
+        }
+    }
+
+    /// Parses the artifact's bytecode. Nothing is cached: a genesis needs each contract once.
+    ///
+    /// # Errors
+    /// If the committed file is damaged.
+    pub fn artifact(self) -> Result<Artifact, ArtifactError> {
+        let json: ArtifactJson = serde_json::from_str(self.json())
+            .map_err(|e| ArtifactError::Json { contract: self.name(), reason: e.to_string() })?;
+        Ok(Artifact {
+            contract: self,
+            init_code: json.init_code,
+            runtime_code: json.runtime_code,
+            immutables: json.immutable_references,
+        })
+    }
+}
+
+/// Why the bytecode of an embedded contract cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// The committed file is damaged.
+    #[error("artifact {contract}.json: {reason}")]
+    Json {
+        /// The contract.
+        contract: &'static str,
+        /// What the parser says.
+        reason: String,
+    },
+    /// The values given are not those that the runtime code has places for.
+    #[error("artifact {contract}.json has the immutables {expected}, not {given}")]
+    Immutables {
+        /// The contract.
+        contract: &'static str,
+        /// Names that the code has.
+        expected: String,
+        /// Names that were given.
+        given: String,
+    },
+}
+
+/// Bytecode of a contract.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    contract: Contract,
+    init_code: Bytes,
+    runtime_code: Bytes,
+    immutables: BTreeMap<String, Vec<Range>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ArtifactJson {
+    init_code: Bytes,
+    runtime_code: Bytes,
+    immutable_references: BTreeMap<String, Vec<Range>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Range {
+    start: usize,
+    length: usize,
+}
+
+impl Artifact {
+    /// Init code followed by the ABI-encoded constructor arguments.
+    pub fn init_code(&self, arguments: &[u8]) -> Bytes {
+        [&self.init_code, arguments].concat().into()
+    }
+
+    /// The code that stands on chain, with every immutable filled in, each one a word.
+    ///
+    /// # Errors
+    /// If `values` does not name exactly the immutables that the code has.
+    pub fn runtime_code(&self, values: &[(&str, B256)]) -> Result<Bytes, ArtifactError> {
+        if self.immutables.is_empty() && values.is_empty() {
+            return Ok(self.runtime_code.clone());
+        }
+        let mismatch = || ArtifactError::Immutables {
+            contract: self.contract.name(),
+            expected: format!("{:?}", self.immutables.keys().collect::<Vec<_>>()),
+            given: format!("{:?}", values.iter().map(|(name, _)| name).collect::<Vec<_>>()),
+        };
+        if self.immutables.len() != values.len() {
+            return Err(mismatch());
+        }
+        let mut code = self.runtime_code.to_vec();
+        for (name, value) in values {
+            for range in self.immutables.get(*name).ok_or_else(mismatch)? {
+                let place = code
+                    .get_mut(range.start..range.start.saturating_add(range.length))
+                    .filter(|place| place.len() == 32)
+                    .ok_or_else(|| ArtifactError::Json {
+                        contract: self.contract.name(),
+                        reason: format!("{name} at byte {} is not a word of the code", range.start),
+                    })?;
+                place.copy_from_slice(value.as_slice());
+            }
+        }
+        Ok(code.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use alloy_primitives::U256;
+
+    #[test]
+    fn every_artifact_has_code_under_its_own_name() {
+        for contract in Contract::ALL {
+            let value: serde_json::Value = serde_json::from_str(contract.json()).unwrap();
+            assert_eq!(value["contractName"], contract.name());
+            let artifact = contract.artifact().unwrap();
+            assert!(!artifact.init_code.is_empty() && !artifact.runtime_code.is_empty());
+            // EIP-170 and EIP-3860.
+            assert!(artifact.runtime_code.len() <= 24_576, "{}", contract.name());
+            assert!(artifact.init_code.len() <= 49_152, "{}", contract.name());
+        }
+    }
+
+    #[test]
+    fn immutables_are_filled_in_or_refused() {
+        let portal = Contract::OptimismPortal.artifact().unwrap();
+        let word = |n: u64| B256::from(U256::from(n));
+        let names = [("INIT_VERSION", word(3)), ("PROOF_MATURITY_DELAY_SECONDS", word(0x1234567))];
+        let code = portal.runtime_code(&names).unwrap();
+        assert_ne!(code, portal.runtime_code);
+        assert!(code.windows(32).any(|window| window == word(0x1234567).as_slice()));
+        assert!(matches!(portal.runtime_code(&names[..1]), Err(ArtifactError::Immutables { .. })));
+        assert!(matches!(
+            portal.runtime_code(&[names[0], ("OTHER", word(1))]),
+            Err(ArtifactError::Immutables { .. })
+        ));
+    }
+}

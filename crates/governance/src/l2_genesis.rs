@@ -1,0 +1,356 @@
+//! Genesis of the L2, in geth's format with the `optimism` section, so that op-geth and op-reth
+//! read it too.
+
+use std::collections::BTreeMap;
+
+use alloy_eips::{eip2935, eip4788};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_serde::OtherFields;
+use opal_protocol::hardfork::TABLE;
+use opal_protocol::predeploys::{
+    CREATE2_DEPLOYER, GAS_PRICE_ORACLE, GOVERNANCE_TOKEN, L1_BLOCK, L2_TO_L1_MESSAGE_PASSER,
+    PROXY_ADMIN, SEQUENCER_FEE_VAULT, WETH, implementation_of, predeploy,
+};
+use opal_protocol::{Hardfork, HardforkSchedule};
+use serde_json::json;
+
+use crate::artifacts::{ArtifactError, Contract};
+use crate::intent::Intent;
+use crate::l1_genesis::{CREATE2_PROXY_CODE, INITIAL_BASE_FEE, contract, fund, merged_config};
+use crate::steps::{ADMIN_SLOT, CREATE2_PROXY, IMPLEMENTATION_SLOT};
+
+/// Size of the namespace of predeploys. Spec: `predeploys.md`.
+const PREDEPLOYS: u16 = 2048;
+
+/// The predeploys with an implementation.
+const IMPLEMENTED: [(Address, Contract); 4] = [
+    (GAS_PRICE_ORACLE, Contract::GasPriceOracle),
+    (L1_BLOCK, Contract::L1Block),
+    (L2_TO_L1_MESSAGE_PASSER, Contract::L2ToL1MessagePasser),
+    (PROXY_ADMIN, Contract::ProxyAdmin),
+];
+
+/// Builds the genesis. It depends on the intent and the time only: nothing of L1 is in it.
+///
+/// # Errors
+/// If an embedded artifact is damaged.
+pub fn l2_genesis(intent: &Intent, timestamp: u64) -> Result<Genesis, ArtifactError> {
+    let schedule = intent.schedule();
+    let is_active = |fork| schedule.is_active(fork, timestamp);
+    let mut alloc = BTreeMap::new();
+    predeploy_proxies(&mut alloc, intent)?;
+    fork_contracts(&mut alloc, &schedule, timestamp)?;
+    alloc.insert(CREATE2_PROXY, contract(CREATE2_PROXY_CODE));
+    fund(&mut alloc, &intent.l2_balances);
+    set_slot(&mut alloc, GAS_PRICE_ORACLE, B256::ZERO, fee_oracle_flags(&schedule, timestamp));
+
+    let ecotone = is_active(Hardfork::Ecotone);
+    Ok(Genesis {
+        config: config(intent, &schedule),
+        timestamp,
+        extra_data: extra_data(intent, &schedule, timestamp),
+        gas_limit: intent.gas_limit,
+        coinbase: SEQUENCER_FEE_VAULT,
+        alloc,
+        base_fee_per_gas: Some(INITIAL_BASE_FEE),
+        excess_blob_gas: ecotone.then_some(0),
+        blob_gas_used: ecotone.then_some(0),
+        number: Some(0),
+        ..Genesis::default()
+    })
+}
+
+/// The whole namespace as proxies under the ProxyAdmin predeploy, so that what comes later can be
+/// put behind them by an upgrade; and the code behind those that exist.
+fn predeploy_proxies(
+    alloc: &mut BTreeMap<Address, GenesisAccount>,
+    intent: &Intent,
+) -> Result<(), ArtifactError> {
+    let code = Contract::Proxy.artifact()?.runtime_code(&[])?;
+    let storage = BTreeMap::from([(ADMIN_SLOT, PROXY_ADMIN.into_word())]);
+    let proxy =
+        GenesisAccount { code: Some(code), storage: Some(storage), ..GenesisAccount::default() };
+    alloc.extend(
+        (0..PREDEPLOYS)
+            .map(predeploy)
+            .filter(|address| ![WETH, GOVERNANCE_TOKEN].contains(address))
+            .map(|address| (address, proxy.clone())),
+    );
+    for (address, code) in IMPLEMENTED {
+        let implementation = implementation_of(address);
+        let code = code.artifact()?.runtime_code(&[])?;
+        let account = GenesisAccount { code: Some(code), ..GenesisAccount::default() };
+        alloc.insert(implementation, account);
+        set_slot(alloc, address, IMPLEMENTATION_SLOT, implementation.into_word());
+    }
+    // The ProxyAdmin's owner is in its first slot.
+    let owner = intent.roles.l2_proxy_admin_owner.into_word();
+    set_slot(alloc, PROXY_ADMIN, B256::ZERO, owner);
+    Ok(())
+}
+
+/// Contracts that a fork's activation would have put in place, had there been blocks before it.
+fn fork_contracts(
+    alloc: &mut BTreeMap<Address, GenesisAccount>,
+    schedule: &HardforkSchedule,
+    timestamp: u64,
+) -> Result<(), ArtifactError> {
+    if schedule.is_active(Hardfork::Canyon, timestamp) {
+        let code: Bytes = opal_evm::CREATE2_DEPLOYER_CODE.trim().parse().map_err(|e| {
+            ArtifactError::Json { contract: "Create2Deployer", reason: format!("{e}") }
+        })?;
+        alloc.insert(CREATE2_DEPLOYER, contract(code));
+    }
+    if schedule.is_active(Hardfork::Ecotone, timestamp) {
+        let code = eip4788::BEACON_ROOTS_CODE.clone();
+        alloc.insert(eip4788::BEACON_ROOTS_ADDRESS, contract(code));
+    }
+    if schedule.is_active(Hardfork::Isthmus, timestamp) {
+        let code = eip2935::HISTORY_STORAGE_CODE.clone();
+        alloc.insert(eip2935::HISTORY_STORAGE_ADDRESS, contract(code));
+    }
+    Ok(())
+}
+
+/// The GasPriceOracle's first slot: one flag in each of the lowest bytes.
+fn fee_oracle_flags(schedule: &HardforkSchedule, timestamp: u64) -> B256 {
+    let mut slot = B256::ZERO;
+    let forks = [Hardfork::Ecotone, Hardfork::Fjord, Hardfork::Isthmus, Hardfork::Jovian];
+    for (byte, fork) in slot.iter_mut().rev().zip(forks) {
+        *byte = schedule.is_active(fork, timestamp).into();
+    }
+    slot
+}
+
+fn set_slot(
+    alloc: &mut BTreeMap<Address, GenesisAccount>,
+    address: Address,
+    slot: B256,
+    value: B256,
+) {
+    if !value.is_zero() {
+        let account = alloc.entry(address).or_default();
+        account.storage.get_or_insert_default().insert(slot, value);
+    }
+}
+
+/// The EIP-1559 parameters that the first block reads from its parent. Holocene: version 0,
+/// denominator, elasticity; Jovian: version 1 and the minimum base fee after them.
+fn extra_data(intent: &Intent, schedule: &HardforkSchedule, timestamp: u64) -> Bytes {
+    if !schedule.is_active(Hardfork::Holocene, timestamp) {
+        return Bytes::new();
+    }
+    let jovian = schedule.is_active(Hardfork::Jovian, timestamp);
+    let mut data = vec![u8::from(jovian)];
+    // `Intent::check` bounds both to 32 bits.
+    for value in [intent.eip1559.denominator_canyon, intent.eip1559.elasticity] {
+        data.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    if jovian {
+        data.extend_from_slice(&intent.min_base_fee.to_be_bytes());
+    }
+    data.into()
+}
+
+/// The `config` section: Ethereum's forks at the time of those that bring them, the OP Stack's
+/// forks under their keys, and the chain's EIP-1559 parameters.
+fn config(intent: &Intent, schedule: &HardforkSchedule) -> ChainConfig {
+    let mut extra = OtherFields::default();
+    extra.insert("bedrockBlock".to_owned(), json!(0));
+    for row in &TABLE {
+        if let (Some(key), Some(time)) = (row.genesis_key, schedule.time(row.fork)) {
+            extra.insert(key.to_owned(), json!(time));
+        }
+    }
+    let optimism = json!({
+        "eip1559Elasticity": intent.eip1559.elasticity,
+        "eip1559Denominator": intent.eip1559.denominator,
+        "eip1559DenominatorCanyon": intent.eip1559.denominator_canyon,
+    });
+    extra.insert("optimism".to_owned(), optimism);
+    ChainConfig {
+        shanghai_time: schedule.time(Hardfork::Canyon),
+        cancun_time: schedule.time(Hardfork::Ecotone),
+        prague_time: schedule.time(Hardfork::Isthmus),
+        osaka_time: schedule.time(Hardfork::Karst),
+        extra_fields: extra,
+        ..merged_config(intent.l2_chain_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::abi::{IOwnable, IProxyAdmin};
+    use crate::accounts::{DevAccounts, TEST_MNEMONIC};
+    use crate::in_process::GenesisEvm;
+    use alloy_primitives::{U256, address};
+    use alloy_sol_types::{SolCall, SolEvent};
+    use opal_protocol::config::BaseFeeConfig;
+    use opal_protocol::contracts::{IGasPriceOracle, IL1Block, IL2ToL1MessagePasser};
+    use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
+    use opal_protocol::predeploys::L1_INFO_DEPOSITOR;
+
+    const TIME: u64 = 1_800_000_000;
+
+    fn intent(fork: Hardfork) -> Intent {
+        let accounts = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap();
+        Intent { fork, ..Intent::devnet(&accounts) }
+    }
+
+    fn call<C: SolCall>(evm: &GenesisEvm, to: Address, call: C) -> C::Return {
+        C::abi_decode_returns(&evm.call(to, call.abi_encode().into()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_whole_namespace_is_proxied() {
+        let intent = intent(Hardfork::Karst);
+        let genesis = l2_genesis(&intent, TIME).unwrap();
+        let proxy = Contract::Proxy.artifact().unwrap().runtime_code(&[]).unwrap();
+        let implemented: Vec<_> = IMPLEMENTED.iter().map(|(address, _)| *address).collect();
+        for index in 0..PREDEPLOYS {
+            let address = predeploy(index);
+            if address == WETH || address == GOVERNANCE_TOKEN {
+                assert!(!genesis.alloc.contains_key(&address));
+                continue;
+            }
+            let account = &genesis.alloc[&address];
+            assert_eq!(account.code.as_ref(), Some(&proxy));
+            let storage = account.storage.as_ref().unwrap();
+            assert_eq!(storage[&ADMIN_SLOT], PROXY_ADMIN.into_word());
+            let implementation =
+                implemented.contains(&address).then(|| implementation_of(address).into_word());
+            assert_eq!(storage.get(&IMPLEMENTATION_SLOT), implementation.as_ref());
+        }
+        assert!(!genesis.alloc.contains_key(&predeploy(PREDEPLOYS)));
+
+        let evm = GenesisEvm::new(901, TIME, &genesis.alloc);
+        for address in implemented {
+            let admin = call(&evm, PROXY_ADMIN, IProxyAdmin::getProxyAdminCall { proxy: address });
+            let get = IProxyAdmin::getProxyImplementationCall { proxy: address };
+            assert_eq!(admin, PROXY_ADMIN);
+            assert_eq!(call(&evm, PROXY_ADMIN, get), implementation_of(address));
+        }
+        let owner = call(&evm, PROXY_ADMIN, IOwnable::ownerCall {});
+        assert_eq!(owner, intent.roles.l2_proxy_admin_owner);
+    }
+
+    #[test]
+    fn predeploys_answer_through_their_proxies() {
+        let genesis = l2_genesis(&intent(Hardfork::Karst), TIME).unwrap();
+        let mut evm = GenesisEvm::new(901, TIME, &genesis.alloc);
+
+        let info = L1BlockInfo {
+            form: L1InfoForm::Jovian,
+            number: 7,
+            timestamp: TIME,
+            base_fee: U256::from(5),
+            base_fee_scalar: 1368,
+            operator_fee_constant: 99,
+            ..L1BlockInfo::default()
+        };
+        evm.execute(L1_INFO_DEPOSITOR, L1_BLOCK, U256::ZERO, info.encode()).unwrap();
+        assert_eq!(call(&evm, L1_BLOCK, IL1Block::numberCall {}), 7);
+        assert_eq!(call(&evm, L1_BLOCK, IL1Block::operatorFeeConstantCall {}), 99);
+        assert_eq!(call(&evm, GAS_PRICE_ORACLE, IGasPriceOracle::baseFeeScalarCall {}), 1368);
+        assert_eq!(call(&evm, GAS_PRICE_ORACLE, IGasPriceOracle::l1BaseFeeCall {}), U256::from(5));
+
+        let user = address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+        let withdrawal = IL2ToL1MessagePasser::initiateWithdrawalCall {
+            _target: user,
+            _gasLimit: U256::from(100_000),
+            _data: Bytes::new(),
+        };
+        let to = L2_TO_L1_MESSAGE_PASSER;
+        let result = evm.execute(user, to, U256::from(9), withdrawal.abi_encode().into()).unwrap();
+        let [log] = result.logs() else { panic!("{result:?}") };
+        assert_eq!(log.address, to);
+        let event = IL2ToL1MessagePasser::MessagePassed::decode_log(log).unwrap();
+        assert_eq!((event.sender, event.value), (user, U256::from(9)));
+        let sent = IL2ToL1MessagePasser::sentMessagesCall(event.withdrawalHash);
+        assert!(call(&evm, to, sent));
+    }
+
+    #[test]
+    fn flags_contracts_and_header_follow_the_fork() {
+        let cases = [
+            (Hardfork::Canyon, [false; 4], 0),
+            (Hardfork::Ecotone, [true, false, false, false], 0),
+            (Hardfork::Granite, [true, true, false, false], 0),
+            (Hardfork::Holocene, [true, true, false, false], 9),
+            (Hardfork::Isthmus, [true, true, true, false], 9),
+            (Hardfork::Jovian, [true; 4], 17),
+            (Hardfork::Karst, [true; 4], 17),
+        ];
+        for (fork, flags, extra_data) in cases {
+            let mut intent = intent(fork);
+            intent.min_base_fee = 77;
+            intent.eip1559 = BaseFeeConfig { elasticity: 4, ..BaseFeeConfig::default() };
+            let genesis = l2_genesis(&intent, TIME).unwrap();
+            let evm = GenesisEvm::new(901, TIME, &genesis.alloc);
+            let oracle = GAS_PRICE_ORACLE;
+            let found = [
+                call(&evm, oracle, IGasPriceOracle::isEcotoneCall {}),
+                call(&evm, oracle, IGasPriceOracle::isFjordCall {}),
+                call(&evm, oracle, IGasPriceOracle::isIsthmusCall {}),
+                call(&evm, oracle, IGasPriceOracle::isJovianCall {}),
+            ];
+            assert_eq!(found, flags, "{fork}");
+            let has = |address| genesis.alloc.contains_key(&address);
+            assert_eq!(has(eip4788::BEACON_ROOTS_ADDRESS), fork >= Hardfork::Ecotone, "{fork}");
+            assert_eq!(has(eip2935::HISTORY_STORAGE_ADDRESS), fork >= Hardfork::Isthmus, "{fork}");
+            assert_eq!(has(CREATE2_DEPLOYER), fork >= Hardfork::Canyon, "{fork}");
+            assert_eq!(genesis.extra_data.len(), extra_data, "{fork}");
+            let read = opal_protocol::extra_data::decode_extra_data(
+                &rollup_config_of(&intent),
+                TIME,
+                &genesis.extra_data,
+            );
+            let read = read.unwrap();
+            let (denominator, elasticity, min_base_fee) = match extra_data {
+                0 => (0, 0, 0),
+                9 => (250, 4, 0),
+                _ => (250, 4, 77),
+            };
+            assert_eq!(
+                (read.denominator, read.elasticity, read.min_base_fee),
+                (denominator, elasticity, min_base_fee),
+                "{fork}"
+            );
+        }
+    }
+
+    fn rollup_config_of(intent: &Intent) -> opal_protocol::RollupConfig {
+        let (l1, l2) = Default::default();
+        crate::rollup_config::rollup_config(intent, &Default::default(), 900, l1, l2, TIME).unwrap()
+    }
+
+    #[test]
+    fn config_section_has_the_keys_of_other_clients() {
+        let mut intent = intent(Hardfork::Jovian);
+        intent.l2_chain_id = 1234;
+        let genesis = l2_genesis(&intent, TIME).unwrap();
+        let json = serde_json::to_value(&genesis).unwrap();
+        let config = &json["config"];
+        for key in ["bedrockBlock", "londonBlock", "regolithTime", "canyonTime", "shanghaiTime"] {
+            assert_eq!(config[key], 0, "{key}");
+        }
+        for key in ["ecotoneTime", "cancunTime", "isthmusTime", "pragueTime", "jovianTime"] {
+            assert_eq!(config[key], 0, "{key}");
+        }
+        for key in ["karstTime", "osakaTime", "interopTime"] {
+            assert_eq!(config.get(key), None, "{key}");
+        }
+        assert_eq!(config["chainId"], 1234);
+        let expected = json!({
+            "eip1559Elasticity": 6,
+            "eip1559Denominator": 50,
+            "eip1559DenominatorCanyon": 250,
+        });
+        assert_eq!(config["optimism"], expected);
+        // What is written is what is read.
+        assert_eq!(serde_json::from_value::<Genesis>(json).unwrap(), genesis);
+    }
+}

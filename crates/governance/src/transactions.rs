@@ -1,0 +1,311 @@
+//! The deployment sent as transactions to an external L1.
+
+use std::time::{Duration, Instant};
+
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy_eips::{BlockId, BlockNumberOrTag, Encodable2718};
+use alloy_network::TxSignerSync;
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
+use alloy_provider::Provider;
+use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
+use alloy_signer_local::PrivateKeySigner;
+use opal_protocol::L1BlockRef;
+
+use crate::steps::{CREATE2_PROXY, Check, Plan, Query, Step};
+
+/// How long a transaction may take to be mined before the deployment gives up.
+const MINING_DEADLINE: Duration = Duration::from_secs(180);
+/// Time between two looks for a receipt.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The account whose one transaction, signed by nobody's key, creates the deterministic deployment
+/// proxy on any chain.
+const CREATE2_PROXY_SENDER: Address = address!("3fAB184622Dc19b6109349B94811493BF45362ae");
+/// What that transaction costs, in wei.
+const CREATE2_PROXY_COST: u64 = 10_000_000_000_000_000;
+/// That transaction.
+const CREATE2_PROXY_TRANSACTION: Bytes = bytes!(
+    "f8a58085174876e800830186a08080b853604580600e600039806000f350fe7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf31ba02222222222222222222222222222222222222222222222222222222222222222a02222222222222222222222222222222222222222222222222222222222222222"
+);
+
+/// Why a deployment on an external L1 failed. It can be started again: what was done is skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionsError {
+    /// The endpoint serves another chain than the intent's.
+    #[error("the L1 endpoint serves chain {found}, the intent is for chain {expected}")]
+    WrongChain {
+        /// Chain id of the endpoint.
+        found: u64,
+        /// Chain id of the intent.
+        expected: u64,
+    },
+    /// The L1 did not answer a request.
+    #[error("L1 request failed while deployment tried to {doing}: {reason}")]
+    Request {
+        /// What the request was for.
+        doing: &'static str,
+        /// What the transport or the L1 says.
+        reason: String,
+    },
+    /// The L1 would not take or not execute a step.
+    #[error("deployment step \"{step}\" failed: {reason}")]
+    Step {
+        /// Name of the step.
+        step: &'static str,
+        /// What the L1 says.
+        reason: String,
+    },
+    /// A step's transaction was not mined in time.
+    #[error(
+        "deployment step \"{step}\": transaction {transaction} was not mined within {seconds} s; check that the L1 produces blocks and start again"
+    )]
+    NotMined {
+        /// Name of the step.
+        step: &'static str,
+        /// Hash of the transaction.
+        transaction: B256,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Something is not as the intent wants it: the contracts are of another intent.
+    #[error(
+        "on L1, {what} is {found}, the intent wants {expected}; choose another salt for a new deployment, or an intent that fits"
+    )]
+    Check {
+        /// What was looked at.
+        what: &'static str,
+        /// What it is.
+        found: Bytes,
+        /// What it must be.
+        expected: Bytes,
+    },
+}
+
+/// Chain id of the L1, which must be the intent's if that names one.
+///
+/// # Errors
+/// If the L1 does not answer, or is another chain.
+pub async fn chain_id(
+    provider: &impl Provider,
+    expected: Option<u64>,
+) -> Result<u64, TransactionsError> {
+    let found = request("read the chain id", provider.get_chain_id().await)?;
+    match expected {
+        Some(expected) if expected != found => {
+            Err(TransactionsError::WrongChain { found, expected })
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Sends what is still to be done of a deployment, then checks all of it in one L1 block, which it
+/// returns: the block that the rollup shall start from. `batcher` is topped up to a balance.
+///
+/// # Errors
+/// On the first step or check that fails, by its name.
+pub async fn deploy(
+    provider: &impl Provider,
+    signer: &PrivateKeySigner,
+    plan: &Plan,
+    chain_id: u64,
+    batcher: (Address, U256),
+) -> Result<L1BlockRef, TransactionsError> {
+    let count = provider.get_transaction_count(signer.address()).pending().await;
+    let nonce = request("read the deployer's nonce", count)?;
+    let mut sender = Sender { provider, signer, chain_id, nonce };
+
+    sender.ensure_create2_proxy().await?;
+    // Creations don't depend on each other: they may share a block.
+    let together = |a: &Step, b: &Step| a.to == CREATE2_PROXY && b.to == CREATE2_PROXY;
+    for steps in plan.steps.chunk_by(together) {
+        let mut sent = Vec::new();
+        for step in steps {
+            if read(provider, &step.done.query, BlockId::latest()).await? == step.done.expected {
+                tracing::debug!(target: "opal::governance", step = step.name, "already done");
+                continue;
+            }
+            tracing::info!(target: "opal::governance", step = step.name, "deploying");
+            let hash = sender.send(step.name, step.to, U256::ZERO, step.data.clone()).await?;
+            sent.push((step.name, hash));
+        }
+        for (name, hash) in sent {
+            sender.mined(name, hash).await?;
+        }
+    }
+    sender.top_up("fund the batcher", batcher.0, batcher.1).await?;
+
+    let latest = provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+    let block = request("read the newest block", latest)?.ok_or(TransactionsError::Request {
+        doing: "read the newest block",
+        reason: "the L1 has none".to_owned(),
+    })?;
+    verify(provider, &plan.checks, block.header.hash).await?;
+    Ok(L1BlockRef::from_header(block.header.hash, &block.header.inner))
+}
+
+/// Demands that every check holds in the state after a block.
+async fn verify(
+    provider: &impl Provider,
+    checks: &[Check],
+    block: B256,
+) -> Result<(), TransactionsError> {
+    for Check { what, query, expected } in checks {
+        let found = read(provider, query, BlockId::hash(block)).await?;
+        if found != *expected {
+            return Err(TransactionsError::Check { what, found, expected: expected.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Reads what a check asks for. A call that reverts or meets no contract reads as nothing.
+async fn read(
+    provider: &impl Provider,
+    query: &Query,
+    block: BlockId,
+) -> Result<Bytes, TransactionsError> {
+    match query {
+        Query::Code(address) => {
+            request("read code", provider.get_code_at(*address).block_id(block).await)
+        }
+        Query::Storage(address, slot) => {
+            let value = provider.get_storage_at(*address, (*slot).into()).block_id(block).await;
+            request("read storage", value)
+                .map(|value| Bytes::copy_from_slice(&value.to_be_bytes::<32>()))
+        }
+        Query::Call(to, data) => {
+            let call =
+                TransactionRequest::default().to(*to).input(TransactionInput::both(data.clone()));
+            match provider.call(call).block(block).await {
+                Ok(output) => Ok(output),
+                Err(error) if error.is_error_resp() => Ok(Bytes::new()),
+                Err(error) => request("call a contract", Err(error)),
+            }
+        }
+    }
+}
+
+fn request<T, E: std::fmt::Display>(
+    doing: &'static str,
+    answer: Result<T, E>,
+) -> Result<T, TransactionsError> {
+    answer.map_err(|e| TransactionsError::Request { doing, reason: e.to_string() })
+}
+
+/// The deployer's account and the nonce of its next transaction.
+struct Sender<'a, P> {
+    provider: &'a P,
+    signer: &'a PrivateKeySigner,
+    chain_id: u64,
+    nonce: u64,
+}
+
+impl<P: Provider> Sender<'_, P> {
+    /// Signs and sends one transaction, with gas and fees as the L1 estimates them.
+    async fn send(
+        &mut self,
+        step: &'static str,
+        to: Address,
+        value: U256,
+        input: Bytes,
+    ) -> Result<B256, TransactionsError> {
+        let failed = |reason: String| TransactionsError::Step { step, reason };
+        let call = TransactionRequest::default()
+            .from(self.signer.address())
+            .to(to)
+            .value(value)
+            .input(TransactionInput::both(input.clone()));
+        let gas = self.provider.estimate_gas(call).block(BlockId::latest()).await;
+        let gas = gas.map_err(|e| failed(e.to_string()))?;
+        let fees = request("estimate fees", self.provider.estimate_eip1559_fees().await)?;
+        let mut tx = TxEip1559 {
+            chain_id: self.chain_id,
+            nonce: self.nonce,
+            // A margin for state that changes until the transaction is mined.
+            gas_limit: gas.saturating_add(gas / 5),
+            max_fee_per_gas: fees.max_fee_per_gas,
+            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
+            to: TxKind::Call(to),
+            value,
+            access_list: Default::default(),
+            input,
+        };
+        let signature =
+            self.signer.sign_transaction_sync(&mut tx).map_err(|e| failed(e.to_string()))?;
+        let tx = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
+        let sent = self.provider.send_raw_transaction(&tx).await;
+        let sent = sent.map_err(|e| failed(e.to_string()))?;
+        self.nonce = self.nonce.saturating_add(1);
+        Ok(*sent.tx_hash())
+    }
+
+    /// Waits until a transaction is in a block and demands that it succeeded.
+    async fn mined(&self, step: &'static str, hash: B256) -> Result<(), TransactionsError> {
+        let start = Instant::now();
+        loop {
+            let receipt = self.provider.get_transaction_receipt(hash).await;
+            if let Some(receipt) = request("wait for a receipt", receipt)? {
+                return if receipt.status() {
+                    Ok(())
+                } else {
+                    let reason = format!("transaction {hash} reverted");
+                    Err(TransactionsError::Step { step, reason })
+                };
+            }
+            if start.elapsed() > MINING_DEADLINE {
+                let seconds = MINING_DEADLINE.as_secs();
+                return Err(TransactionsError::NotMined { step, transaction: hash, seconds });
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Sends ether, if the account has less than `balance`.
+    async fn top_up(
+        &mut self,
+        step: &'static str,
+        to: Address,
+        balance: U256,
+    ) -> Result<(), TransactionsError> {
+        let has = request("read a balance", self.provider.get_balance(to).latest().await)?;
+        let missing = balance.saturating_sub(has);
+        if missing.is_zero() {
+            return Ok(());
+        }
+        let hash = self.send(step, to, missing, Bytes::new()).await?;
+        self.mined(step, hash).await
+    }
+
+    /// Creates the deterministic deployment proxy on an L1 that has none.
+    async fn ensure_create2_proxy(&mut self) -> Result<(), TransactionsError> {
+        const STEP: &str = "create the deterministic deployment proxy";
+        let code = self.provider.get_code_at(CREATE2_PROXY).latest().await;
+        if !request("read code", code)?.is_empty() {
+            return Ok(());
+        }
+        self.top_up(STEP, CREATE2_PROXY_SENDER, U256::from(CREATE2_PROXY_COST)).await?;
+        let sent = self.provider.send_raw_transaction(&CREATE2_PROXY_TRANSACTION).await;
+        let sent =
+            sent.map_err(|e| TransactionsError::Step { step: STEP, reason: e.to_string() })?;
+        self.mined(STEP, *sent.tx_hash()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use alloy_consensus::Transaction;
+    use alloy_consensus::transaction::SignerRecoverable;
+    use alloy_eips::Decodable2718;
+
+    #[test]
+    fn the_keyless_transaction_creates_the_deployment_proxy() {
+        let tx = TxEnvelope::decode_2718_exact(&CREATE2_PROXY_TRANSACTION).unwrap();
+        let sender = tx.recover_signer().unwrap();
+        assert_eq!(sender, CREATE2_PROXY_SENDER);
+        assert_eq!(sender.create(tx.nonce()), CREATE2_PROXY);
+        let cost = u128::from(tx.gas_limit()) * tx.gas_price().unwrap();
+        assert_eq!(cost, u128::from(CREATE2_PROXY_COST));
+    }
+}

@@ -1,1 +1,33 @@
-//! placeholder
+//! One chain in one process: store, transaction pool, payload builder, engine and JSON-RPC.
+//!
+//! ```text
+//!            JSON-RPC ──reads──► Chain ◄──reads, changes── LocalEngine ◄── node driver
+//!               │                  │ ▲                          │
+//!            raw tx ──► TxPool ◄───┘ └── opal-evm executes ◄────┘ builder
+//! ```
+//!
+//! The embedded L1 and every L2 are values of the same types with different rules. Nothing here is
+//! `async` except the RPC subscriptions: calls that execute blocks are made from a blocking thread.
+
+mod builder;
+mod chain;
+mod engine;
+mod payload_id;
+mod pool;
+pub mod rpc;
+mod rules;
+#[cfg(test)]
+mod testing;
+
+pub use builder::{BuiltPayload, DaLimits};
+pub use chain::{Chain, ChainConfig, ChainError, ChainEvent, StoredBlock};
+pub use engine::{
+    EngineError, ForkchoiceState, ForkchoiceUpdated, LocalEngine, OutputV0, PayloadStatus,
+};
+pub use opal_evm::{ChainSpec, SpecError};
+pub use opal_protocol::{PayloadAttributes, SealedBlock};
+pub use payload_id::{PayloadId, payload_id};
+pub use pool::{
+    BestTransactions, PoolConfig, PoolContent, PoolError, PoolHead, PooledTransaction, Sidecar,
+    TxPool,
+};

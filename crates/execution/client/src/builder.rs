@@ -1,0 +1,198 @@
+//! Payload building: forced transactions first, then the pool by tip within the block's limits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use alloy_consensus::Transaction;
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use opal_evm::{BlockExecutor, BlockInput, ExecutedBlock, State, TxError};
+use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
+
+use crate::chain::Chain;
+use crate::pool::{PooledTransaction, Sidecar};
+use crate::rules;
+
+/// A built block with what the consensus side needs beside it.
+#[derive(Clone, Debug)]
+pub struct BuiltPayload {
+    /// The block.
+    pub block: SealedBlock,
+    /// Blobs of its blob transactions, by transaction hash, in block order.
+    pub sidecars: Vec<(B256, Sidecar)>,
+    /// Priority fees that the block earns, in wei.
+    pub value: U256,
+}
+
+/// Limits on the data that pool transactions add to L1, set by the batcher through
+/// `miner_setMaxDASize`. Sizes are the compressed size estimates of Fjord, in bytes; 0 is no limit.
+#[derive(Debug, Default)]
+pub struct DaLimits {
+    max_tx: AtomicU64,
+    max_block: AtomicU64,
+}
+
+impl DaLimits {
+    /// Sets both limits.
+    pub fn set(&self, max_tx: u64, max_block: u64) {
+        self.max_tx.store(max_tx, Ordering::Relaxed);
+        self.max_block.store(max_block, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (Option<u64>, Option<u64>) {
+        let some = |limit: &AtomicU64| Some(limit.load(Ordering::Relaxed)).filter(|l| *l > 0);
+        (some(&self.max_tx), some(&self.max_block))
+    }
+}
+
+/// Why a block can't be built from the given attributes.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The attributes don't fit the chain.
+    #[error("invalid payload attributes: {0}")]
+    Attributes(String),
+    /// A transaction that the attributes force into the block can't be executed.
+    #[error("invalid payload attributes: transaction {index}: {reason}")]
+    ForcedTransaction {
+        /// Its index in the attributes.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// State could not be read; a fault of this node.
+    #[error("state: {0}")]
+    State(String),
+}
+
+/// Decodes the transactions of attributes and recovers their senders.
+pub(crate) fn forced_transactions(
+    attributes: &PayloadAttributes,
+) -> Result<Vec<(TxEnvelope, Address)>, BuildError> {
+    let decode = |(index, raw): (usize, &Bytes)| {
+        let fail = |reason: String| BuildError::ForcedTransaction { index, reason };
+        let input = &mut raw.as_ref();
+        let tx = TxEnvelope::decode_2718(input).map_err(|error| fail(error.to_string()))?;
+        if !input.is_empty() {
+            return Err(fail("bytes after the end of the transaction".into()));
+        }
+        let sender = tx.recover().map_err(|error| fail(error.to_string()))?;
+        Ok((tx, sender))
+    };
+    attributes.transactions.as_deref().unwrap_or_default().iter().enumerate().map(decode).collect()
+}
+
+/// A block as it was executed while building.
+pub(crate) struct Built {
+    pub payload: BuiltPayload,
+    pub executed: ExecutedBlock,
+    pub senders: Vec<Address>,
+}
+
+/// Builds a block on `parent`: the forced transactions, then, if `with_pool`, what the pool has.
+pub(crate) fn build(
+    chain: &Chain,
+    parent: &SealedBlock,
+    state: &State,
+    attributes: &PayloadAttributes,
+    forced: &[(TxEnvelope, Address)],
+    with_pool: bool,
+) -> Result<Built, BuildError> {
+    let spec = chain.spec();
+    let input = BlockInput::from_attributes(spec, parent.header(), attributes)
+        .map_err(|error| BuildError::Attributes(error.to_string()))?;
+    let hashes = |number| chain.ancestor_hash(parent.hash, number);
+    let mut executor = BlockExecutor::new(spec, parent.into(), input, state, &hashes)
+        .map_err(|error| BuildError::State(error.to_string()))?;
+    let mut senders = Vec::with_capacity(forced.len());
+    for (index, (tx, sender)) in forced.iter().enumerate() {
+        executor.transact(tx, *sender).map_err(|error| match error.is_fatal() {
+            true => BuildError::State(error.to_string()),
+            false => BuildError::ForcedTransaction { index, reason: error.to_string() },
+        })?;
+        senders.push(*sender);
+    }
+    let mut sidecars = Vec::new();
+    if with_pool {
+        let blob_base_fee = rules::next_blob_base_fee(spec, parent.header(), attributes.timestamp);
+        fill_from_pool(chain, &mut executor, blob_base_fee, &mut senders, &mut sidecars)?;
+    }
+    let executed = executor.finish().map_err(|error| BuildError::State(error.to_string()))?;
+    let value = rules::priority_fees(&executed);
+    let payload = BuiltPayload { block: executed.block.clone(), sidecars, value };
+    Ok(Built { payload, executed, senders })
+}
+
+fn fill_from_pool(
+    chain: &Chain,
+    executor: &mut BlockExecutor<'_>,
+    blob_base_fee: u128,
+    senders: &mut Vec<Address>,
+    sidecars: &mut Vec<(B256, Sidecar)>,
+) -> Result<(), BuildError> {
+    let (max_da_tx, max_da_block) = chain.da_limits().get();
+    let mut da_used = 0u64;
+    let mut best = chain.pool().best(executor.base_fee(), blob_base_fee);
+    while let Some(tx) = best.next() {
+        if executor.gas_left() < MIN_TX_GAS {
+            break;
+        }
+        if tx.tx().gas_limit() > executor.gas_left() {
+            best.skip_sender();
+            continue;
+        }
+        let da_size = rules::da_size(&tx);
+        if max_da_tx.is_some_and(|max| da_size > max)
+            || max_da_block.is_some_and(|max| da_used.saturating_add(da_size) > max)
+        {
+            best.skip_sender();
+            continue;
+        }
+        match executor.transact(tx.tx(), tx.sender()) {
+            Ok(_) => {
+                da_used = da_used.saturating_add(da_size);
+                senders.push(tx.sender());
+                if let Some(sidecar) = tx.sidecar() {
+                    sidecars.push((tx.hash(), sidecar.clone()));
+                }
+            }
+            Err(error) if error.is_fatal() => return Err(BuildError::State(error.to_string())),
+            Err(error) => {
+                best.skip_sender();
+                refused(chain, &tx, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Least gas that any transaction needs.
+const MIN_TX_GAS: u64 = 21_000;
+
+/// A transaction that only fails in this block stays in the pool; one that can never run leaves.
+fn refused(chain: &Chain, tx: &PooledTransaction, error: &TxError) {
+    tracing::debug!(target: "opal::execution", hash = %tx.hash(), %error, "left out of the block");
+    if !may_pass_later(error) {
+        chain.pool().remove(&tx.hash());
+    }
+}
+
+/// Nonce, funds and fees change with the chain, and a block has limits; all else is decided by the
+/// transaction itself.
+const fn may_pass_later(error: &TxError) -> bool {
+    use opal_evm::InvalidTransaction::{
+        BlobGasPriceGreaterThanMax, CallerGasLimitMoreThanBlock, GasPriceLessThanBasefee,
+        LackOfFundForMaxFee, NonceTooHigh, NonceTooLow,
+    };
+    match error {
+        TxError::Invalid(error) => matches!(
+            error,
+            BlobGasPriceGreaterThanMax { .. }
+                | CallerGasLimitMoreThanBlock
+                | GasPriceLessThanBasefee
+                | LackOfFundForMaxFee { .. }
+                | NonceTooHigh { .. }
+                | NonceTooLow { .. }
+        ),
+        TxError::Type(_) => false,
+        other => other.does_not_fit() || other.is_fatal(),
+    }
+}

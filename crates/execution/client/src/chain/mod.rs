@@ -1,0 +1,480 @@
+//! The chain: one value that holds blocks, states, labels and the pool of one chain, of either
+//! layer. It executes what it imports; who asks it to is the [engine](crate::engine).
+
+mod store;
+
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use alloy_consensus::Header;
+use alloy_genesis::Genesis;
+use alloy_primitives::{Address, B256};
+use opal_evm::{BlockError, ChainSpec, ExecutedBlock, Parent, State};
+use opal_protocol::{Block, Receipt, SealedBlock};
+use tokio::sync::broadcast;
+
+use crate::builder::DaLimits;
+use crate::pool::{PoolConfig, PoolHead, TxPool};
+use crate::rules;
+pub use store::StoredBlock;
+use store::{Store, Transition};
+
+/// Limits of the chain store.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// Number of blocks behind the head whose states are always kept (default 1024). States go
+    /// back to the finalized block even if that is further away, up to
+    /// [`ChainConfig::max_states`]. Older ones are dropped, except those of genesis, safe and
+    /// finalized block; a block that must be executed on a dropped state has it computed again.
+    pub state_window: u64,
+    /// Most blocks behind the head whose states are kept, whatever is final (default 16384).
+    pub max_states: u64,
+    /// Blocks outside the canonical chain that are kept (default 4096).
+    pub max_fork_blocks: usize,
+    /// Limits of the pool.
+    pub pool: PoolConfig,
+}
+
+impl Default for ChainConfig {
+    fn default() -> Self {
+        Self {
+            state_window: 1024,
+            max_states: 16_384,
+            max_fork_blocks: 4096,
+            pool: PoolConfig::default(),
+        }
+    }
+}
+
+/// What happened to the canonical chain.
+#[derive(Clone, Debug)]
+pub enum ChainEvent {
+    /// One block was appended; a jump over several gives one event each, in order.
+    NewHead(Arc<StoredBlock>),
+    /// Blocks were replaced.
+    Reorg {
+        /// Blocks that left, newest first.
+        removed: Vec<Arc<StoredBlock>>,
+        /// Blocks that came, oldest first; empty when the head moved back to an ancestor.
+        added: Vec<Arc<StoredBlock>>,
+        /// The head after it.
+        head: SealedBlock,
+    },
+}
+
+/// Why the chain could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The genesis file describes no chain.
+    #[error("genesis: {0}")]
+    Genesis(String),
+    /// The block is not known here.
+    #[error("unknown block {0}")]
+    UnknownBlock(B256),
+    /// The state of the block was dropped (see [`ChainConfig::state_window`]).
+    #[error("state of block {number} ({hash}) is not available")]
+    StateUnavailable {
+        /// Block hash.
+        hash: B256,
+        /// Block number.
+        number: u64,
+    },
+    /// The parent of the block is not known: more blocks are needed.
+    #[error("unknown parent {0}")]
+    UnknownParent(B256),
+    /// The block breaks the rules of the chain.
+    #[error("{0}")]
+    InvalidBlock(String),
+    /// State could not be read; a fault of this node, not of the block.
+    #[error("state: {0}")]
+    State(String),
+}
+
+/// Events that a slow subscriber may lag behind before it loses the oldest.
+const EVENT_BACKLOG: usize = 1_024;
+/// Blocks that were built here and may be imported without being executed again.
+const BUILT_BACKLOG: usize = 8;
+
+/// One chain.
+#[derive(Debug)]
+pub struct Chain {
+    spec: Arc<ChainSpec>,
+    genesis: SealedBlock,
+    store: RwLock<Store>,
+    /// Serializes everything that changes the chain; reads go on meanwhile.
+    changing: Mutex<Vec<StoredWithState>>,
+    pool: TxPool,
+    da_limits: DaLimits,
+    events: broadcast::Sender<ChainEvent>,
+}
+
+type StoredWithState = (StoredBlock, State);
+
+/// The right to change the chain.
+pub(crate) struct ChangeGuard<'a>(MutexGuard<'a, Vec<StoredWithState>>);
+
+impl Chain {
+    /// A chain in memory whose rules and first block a genesis file in geth's format gives.
+    ///
+    /// # Errors
+    /// When the genesis describes no chain.
+    pub fn from_genesis(genesis: &Genesis) -> Result<Arc<Self>, ChainError> {
+        let spec = ChainSpec::from_genesis(genesis)
+            .map_err(|error| ChainError::Genesis(error.to_string()))?;
+        Self::new(spec, genesis)
+    }
+
+    /// A chain in memory that starts at the given genesis.
+    ///
+    /// # Errors
+    /// When the genesis describes no chain.
+    pub fn new(spec: ChainSpec, genesis: &Genesis) -> Result<Arc<Self>, ChainError> {
+        Self::with_config(spec, genesis, ChainConfig::default())
+    }
+
+    /// Like [`Chain::new`] with limits of one's own.
+    ///
+    /// # Errors
+    /// When the genesis describes no chain.
+    pub fn with_config(
+        spec: ChainSpec,
+        genesis: &Genesis,
+        config: ChainConfig,
+    ) -> Result<Arc<Self>, ChainError> {
+        let (block, state) = opal_evm::genesis(&spec, genesis)
+            .map_err(|error| ChainError::Genesis(error.to_string()))?;
+        let stored = StoredBlock {
+            withdrawals_storage_root: rules::withdrawals_storage_root(
+                &spec,
+                block.header(),
+                &state,
+            )
+            .map_err(ChainError::State)?,
+            l1_fee: None,
+            block: block.clone(),
+            receipts: Vec::new(),
+            senders: Vec::new(),
+        };
+        let head = rules::pool_head(&spec, &block, state.clone()).map_err(ChainError::State)?;
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        Ok(Arc::new(Self {
+            spec: Arc::new(spec),
+            genesis: block,
+            store: RwLock::new(Store::new(stored, state, &config)),
+            changing: Mutex::new(Vec::new()),
+            pool: TxPool::new(config.pool, head),
+            da_limits: DaLimits::default(),
+            events,
+        }))
+    }
+
+    // The store is changed by few plain assignments that don't panic; going on after a panic
+    // elsewhere is better than a chain that answers nothing any more.
+    fn read(&self) -> RwLockReadGuard<'_, Store> {
+        self.store.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Store> {
+        self.store.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(crate) fn change(&self) -> ChangeGuard<'_> {
+        ChangeGuard(self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Rules and identity of the chain.
+    pub const fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
+    /// The first block.
+    pub const fn genesis(&self) -> &SealedBlock {
+        &self.genesis
+    }
+
+    /// The pool of transactions that wait for a block.
+    pub const fn pool(&self) -> &TxPool {
+        &self.pool
+    }
+
+    /// Limits on the L1 data of blocks that are built here.
+    pub const fn da_limits(&self) -> &DaLimits {
+        &self.da_limits
+    }
+
+    /// Events from now on. A receiver that falls too far behind gets
+    /// [`Lagged`](broadcast::error::RecvError::Lagged) and must look at the chain again.
+    pub fn subscribe(&self) -> broadcast::Receiver<ChainEvent> {
+        self.events.subscribe()
+    }
+
+    /// End of the canonical chain.
+    pub fn head(&self) -> SealedBlock {
+        self.labelled(|labels| labels.head)
+    }
+
+    /// The block that consensus calls safe.
+    pub fn safe(&self) -> SealedBlock {
+        self.labelled(|labels| labels.safe)
+    }
+
+    /// The block that consensus calls final.
+    pub fn finalized(&self) -> SealedBlock {
+        self.labelled(|labels| labels.finalized)
+    }
+
+    fn labelled(&self, label: impl Fn(&store::Labels) -> B256) -> SealedBlock {
+        let store = self.read();
+        // Labels always name stored blocks; genesis is the answer that can't be wrong.
+        let block = store.block(&label(&store.labels)).map(|stored| stored.block.clone());
+        block.unwrap_or_else(|| self.genesis.clone())
+    }
+
+    /// A block, canonical or not, with receipts and senders.
+    pub fn stored(&self, hash: &B256) -> Option<Arc<StoredBlock>> {
+        self.read().block(hash).cloned()
+    }
+
+    /// A block, canonical or not.
+    pub fn block_by_hash(&self, hash: &B256) -> Option<SealedBlock> {
+        self.read().block(hash).map(|stored| stored.block.clone())
+    }
+
+    /// A header, canonical or not.
+    pub fn header_by_hash(&self, hash: &B256) -> Option<Header> {
+        self.read().block(hash).map(|stored| stored.block.header().clone())
+    }
+
+    /// The canonical block at a height.
+    pub fn block_by_number(&self, number: u64) -> Option<SealedBlock> {
+        self.stored_by_number(number).map(|stored| stored.block.clone())
+    }
+
+    /// The canonical block at a height, with receipts and senders.
+    pub fn stored_by_number(&self, number: u64) -> Option<Arc<StoredBlock>> {
+        let store = self.read();
+        let hash = store.canonical_hash(number)?;
+        store.block(&hash).cloned()
+    }
+
+    /// Hash of the canonical block at a height.
+    pub fn canonical_hash(&self, number: u64) -> Option<B256> {
+        self.read().canonical_hash(number)
+    }
+
+    /// Receipts of a block.
+    pub fn receipts(&self, hash: &B256) -> Option<Vec<Receipt>> {
+        self.read().block(hash).map(|stored| stored.receipts.clone())
+    }
+
+    /// The canonical block that holds a transaction, and its index there.
+    pub fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
+        self.read().transaction(hash).map(|(block, index)| (block.clone(), index))
+    }
+
+    /// State after a block.
+    ///
+    /// # Errors
+    /// When the block is not known or its state was dropped.
+    pub fn state_at(&self, hash: &B256) -> Result<State, ChainError> {
+        let store = self.read();
+        let block = store.block(hash).ok_or(ChainError::UnknownBlock(*hash))?;
+        let number = block.number();
+        store.state(hash).cloned().ok_or(ChainError::StateUnavailable { hash: *hash, number })
+    }
+
+    /// Hash of the ancestor of `from` at a height, for the `BLOCKHASH` instruction.
+    pub fn ancestor_hash(&self, from: B256, number: u64) -> Option<B256> {
+        self.read().ancestor(from, number)
+    }
+
+    /// Whether `ancestor` is `of` or one of its ancestors.
+    pub fn is_ancestor(&self, ancestor: &B256, of: B256) -> bool {
+        self.read().is_ancestor(ancestor, of)
+    }
+
+    /// Whether the block is on the canonical chain.
+    pub fn is_canonical(&self, hash: &B256) -> bool {
+        let store = self.read();
+        store.block(hash).is_some_and(|block| store.is_canonical(block))
+    }
+
+    /// State after a block, executing again from the nearest kept state if it was dropped.
+    pub(crate) fn ensure_state(&self, hash: B256) -> Result<State, ChainError> {
+        let mut replay = Vec::new();
+        let mut cursor = hash;
+        let mut state = loop {
+            let block = self.stored(&cursor).ok_or(ChainError::UnknownBlock(cursor))?;
+            match self.state_at(&cursor) {
+                Ok(state) => break state,
+                Err(ChainError::StateUnavailable { .. }) => {
+                    cursor = block.block.header().parent_hash;
+                    replay.push(block);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let replayed = !replay.is_empty();
+        for stored in replay.into_iter().rev() {
+            let parent = stored.block.header().parent_hash;
+            let executed = self.execute(parent, &stored.block.block, &stored.senders, &state)?;
+            state = executed.state;
+        }
+        if replayed {
+            self.write().put_state(hash, state.clone());
+        }
+        Ok(state)
+    }
+
+    fn execute(
+        &self,
+        parent: B256,
+        block: &Block,
+        senders: &[Address],
+        state: &State,
+    ) -> Result<ExecutedBlock, ChainError> {
+        let header = self.header_by_hash(&parent).ok_or(ChainError::UnknownParent(parent))?;
+        let parent = Parent { hash: parent, header: &header };
+        let hashes = |number| self.ancestor_hash(parent.hash, number);
+        opal_evm::execute_block(&self.spec, parent, block, senders, state, &hashes).map_err(
+            |error| match error {
+                BlockError::State(error) => ChainError::State(error.to_string()),
+                BlockError::Evm(error) => ChainError::State(error),
+                error => ChainError::InvalidBlock(error.to_string()),
+            },
+        )
+    }
+
+    /// Remembers a block that was built here, so that importing it costs nothing.
+    pub(crate) fn remember_built(
+        &self,
+        guard: &mut ChangeGuard<'_>,
+        executed: ExecutedBlock,
+        senders: Vec<Address>,
+    ) -> Result<(), ChainError> {
+        let (built, state) = self.stored_block(executed, senders)?;
+        let cache = &mut guard.0;
+        cache.retain(|(block, _)| block.block.hash != built.block.hash);
+        if cache.len() >= BUILT_BACKLOG {
+            cache.remove(0);
+        }
+        cache.push((built, state));
+        Ok(())
+    }
+
+    fn stored_block(
+        &self,
+        executed: ExecutedBlock,
+        senders: Vec<Address>,
+    ) -> Result<StoredWithState, ChainError> {
+        let ExecutedBlock { block, receipts, state, l1_fees: l1_fee, .. } = executed;
+        let root = rules::withdrawals_storage_root(&self.spec, block.header(), &state);
+        let withdrawals_storage_root = root.map_err(ChainError::State)?;
+        Ok((StoredBlock { block, receipts, senders, withdrawals_storage_root, l1_fee }, state))
+    }
+
+    /// Executes a block on its parent and stores it, without making it canonical. A block that is
+    /// known already is left as it is.
+    pub(crate) fn import(
+        &self,
+        guard: &mut ChangeGuard<'_>,
+        block: &SealedBlock,
+    ) -> Result<(), ChainError> {
+        if self.stored(&block.hash).is_some() {
+            return Ok(());
+        }
+        let built = guard.0.iter().position(|(built, _)| built.block.hash == block.hash);
+        if let Some(position) = built {
+            let (stored, state) = guard.0.remove(position);
+            self.write().insert(stored, state);
+            return Ok(());
+        }
+        let parent = block.header().parent_hash;
+        if self.stored(&parent).is_none() {
+            return Err(ChainError::UnknownParent(parent));
+        }
+        let senders = self.senders(block)?;
+        let state = self.ensure_state(parent)?;
+        let executed = self.execute(parent, &block.block, &senders, &state)?;
+        let (stored, state) = self.stored_block(executed, senders)?;
+        self.write().insert(stored, state);
+        Ok(())
+    }
+
+    /// Senders of a block's transactions; those that the pool knows need no recovery.
+    fn senders(&self, block: &SealedBlock) -> Result<Vec<Address>, ChainError> {
+        let transactions = &block.block.body.transactions;
+        let recover = |tx: &opal_protocol::TxEnvelope| match self.pool.get(&tx.tx_hash()) {
+            Some(pooled) => Ok(pooled.sender()),
+            None => tx.recover().map_err(|error| {
+                ChainError::InvalidBlock(format!("transaction {}: {error}", tx.tx_hash()))
+            }),
+        };
+        transactions.iter().map(recover).collect()
+    }
+
+    /// Moves head and labels, tells the pool and the subscribers. The caller has checked that all
+    /// three are known and consistent; `None` leaves a label where it is.
+    pub(crate) fn set_canonical(
+        &self,
+        _guard: &mut ChangeGuard<'_>,
+        head: B256,
+        safe: Option<B256>,
+        finalized: Option<B256>,
+    ) -> Result<(), ChainError> {
+        let state = self.ensure_state(head)?;
+        let block = self.block_by_hash(&head).ok_or(ChainError::UnknownBlock(head))?;
+        let moved = self.head().hash != head;
+        let pool_head = match moved {
+            true => Some(rules::pool_head(&self.spec, &block, state).map_err(ChainError::State)?),
+            false => None,
+        };
+        let transition = {
+            let mut store = self.write();
+            let transition = store.set_head(head).ok_or(ChainError::UnknownBlock(head))?;
+            if let Some(hash) = safe {
+                store.labels.safe = hash;
+            }
+            if let Some(hash) = finalized {
+                store.labels.finalized = hash;
+            }
+            store.prune();
+            transition
+        };
+        if let Some(pool_head) = pool_head {
+            self.update_pool(pool_head, &transition);
+            self.announce(transition, block);
+        }
+        Ok(())
+    }
+
+    fn update_pool(&self, head: PoolHead, transition: &Transition) {
+        let included: Vec<B256> = transition
+            .added
+            .iter()
+            .flat_map(|stored| &stored.block.block.body.transactions)
+            .map(|tx| tx.tx_hash())
+            .collect();
+        let reinjected = transition
+            .removed
+            .iter()
+            .flat_map(|stored| {
+                stored.block.block.body.transactions.iter().zip(stored.senders.iter())
+            })
+            .filter(|(tx, _)| !tx.is_deposit_tx())
+            .map(|(tx, sender)| (tx.clone(), *sender))
+            .collect();
+        self.pool.set_head(head, &included, reinjected);
+    }
+
+    fn announce(&self, transition: Transition, head: SealedBlock) {
+        // Nobody listening is not an error.
+        if transition.removed.is_empty() {
+            for stored in transition.added {
+                let _ = self.events.send(ChainEvent::NewHead(stored));
+            }
+        } else {
+            let Transition { removed, added } = transition;
+            let _ = self.events.send(ChainEvent::Reorg { removed, added, head });
+        }
+    }
+}

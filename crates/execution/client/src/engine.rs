@@ -1,0 +1,649 @@
+//! The engine: what the Engine API offers, called directly.
+//!
+//! ```text
+//!   new_payload ──► execute on the parent, store ──► VALID | INVALID | SYNCING (parent unknown)
+//!   fork_choice_updated ──► head, safe, finalized (reorg to any known block) ──► VALID | SYNCING
+//!        └─ with attributes ──► building job: forced transactions are executed at once
+//!   get_payload ──► the job's block, built again from the pool if that has changed
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256};
+use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
+
+use crate::builder::{self, BuildError, Built, BuiltPayload};
+use crate::chain::{Chain, ChainError};
+use crate::payload_id::{PayloadId, payload_id};
+
+/// The three labels that consensus sets. Zero hashes for safe and finalized mean "not known yet"
+/// and leave the label where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForkchoiceState {
+    /// End of the canonical chain.
+    pub head: B256,
+    /// An ancestor of the head (or the head itself).
+    pub safe: B256,
+    /// An ancestor of the safe block (or the safe block itself).
+    pub finalized: B256,
+}
+
+/// What the engine says of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayloadStatus {
+    /// The block and all its ancestors are valid.
+    Valid {
+        /// Hash of the block.
+        latest_valid_hash: B256,
+    },
+    /// The block, or an ancestor, breaks the rules.
+    Invalid {
+        /// The last ancestor that is valid.
+        latest_valid_hash: B256,
+        /// The broken rule.
+        error: String,
+    },
+    /// An ancestor is not known: more blocks are needed first.
+    Syncing,
+}
+
+impl PayloadStatus {
+    /// Whether this is [`PayloadStatus::Valid`].
+    pub const fn is_valid(&self) -> bool {
+        matches!(self, Self::Valid { .. })
+    }
+}
+
+/// Answer to a change of forkchoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForkchoiceUpdated {
+    /// Status of the head.
+    pub status: PayloadStatus,
+    /// The building job, when attributes were given.
+    pub payload_id: Option<PayloadId>,
+}
+
+/// The parts of a version-0 output root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputV0 {
+    /// State root of the block.
+    pub state_root: B256,
+    /// Storage root of the message passer.
+    pub withdrawals_storage_root: B256,
+    /// Hash of the block.
+    pub block_hash: B256,
+}
+
+/// Errors of engine calls. The Engine API's code of each is in its description.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// -38001: no such building job; it was too old, or never began.
+    #[error("unknown payload {0}")]
+    UnknownPayload(PayloadId),
+    /// -38002: the labels contradict each other.
+    #[error("invalid forkchoice state: {0}")]
+    InvalidForkchoice(String),
+    /// -38003: the attributes can't be built; the head has been set all the same.
+    #[error("{0}")]
+    InvalidAttributes(String),
+    /// A fault of this node.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// One payload that is being built.
+#[derive(Debug)]
+struct Job {
+    parent: SealedBlock,
+    attributes: PayloadAttributes,
+    forced: Vec<(TxEnvelope, Address)>,
+    /// The newest block, and the version of the pool that it was built from.
+    built: BuiltPayload,
+    pool_version: Option<u64>,
+}
+
+/// Blocks found invalid, so that their descendants are known to be.
+#[derive(Debug)]
+struct InvalidBlock {
+    hash: B256,
+    latest_valid_hash: B256,
+    error: String,
+}
+
+const MAX_JOBS: usize = 16;
+const MAX_INVALID: usize = 128;
+
+/// The engine of one chain in this process. Calls block while blocks are executed. Clones share
+/// everything.
+#[derive(Clone, Debug)]
+pub struct LocalEngine {
+    chain: Arc<Chain>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    jobs: Mutex<VecDeque<(PayloadId, Arc<Mutex<Job>>)>>,
+    invalid: Mutex<VecDeque<InvalidBlock>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Held for plain assignments only; nothing is half done after a panic.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl LocalEngine {
+    /// An engine for a chain.
+    pub fn new(chain: Arc<Chain>) -> Self {
+        Self { chain, shared: Arc::default() }
+    }
+
+    /// The chain.
+    pub const fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// Moves head, safe and finalized, and starts a building job when attributes are given. Any
+    /// known block can become the head: transactions that drop out of the chain go back to the
+    /// pool.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidForkchoice`] when safe or finalized is not an ancestor of the head;
+    /// [`EngineError::InvalidAttributes`] when a forced transaction can't be executed or the
+    /// attributes don't fit the chain.
+    pub fn fork_choice_updated(
+        &self,
+        state: ForkchoiceState,
+        attributes: Option<PayloadAttributes>,
+    ) -> Result<ForkchoiceUpdated, EngineError> {
+        if state.head.is_zero() {
+            return Err(EngineError::InvalidForkchoice("head is the zero hash".into()));
+        }
+        if let Some(status) = self.known_invalid(&[state.head]) {
+            return Ok(ForkchoiceUpdated { status, payload_id: None });
+        }
+        let Some(head) = self.chain.block_by_hash(&state.head) else {
+            return Ok(ForkchoiceUpdated { status: PayloadStatus::Syncing, payload_id: None });
+        };
+        let safe = self.check_label("safe", state.safe, state.head)?;
+        let finalized = self.check_label("finalized", state.finalized, state.head)?;
+        if let (Some(safe), Some(finalized)) = (safe, finalized)
+            && !self.chain.is_ancestor(&finalized, safe)
+        {
+            return Err(EngineError::InvalidForkchoice(format!(
+                "finalized block {finalized} is not an ancestor of safe block {safe}"
+            )));
+        }
+        let mut guard = self.chain.change();
+        self.chain.set_canonical(&mut guard, state.head, safe, finalized)?;
+        let payload_id = match attributes {
+            None => None,
+            Some(attributes) => Some(self.start_job(&mut guard, head, attributes)?),
+        };
+        let status = PayloadStatus::Valid { latest_valid_hash: state.head };
+        Ok(ForkchoiceUpdated { status, payload_id })
+    }
+
+    fn check_label(
+        &self,
+        label: &str,
+        hash: B256,
+        head: B256,
+    ) -> Result<Option<B256>, EngineError> {
+        if hash.is_zero() {
+            return Ok(None);
+        }
+        if self.chain.block_by_hash(&hash).is_none() {
+            let text = format!("{label} block {hash} is not known");
+            return Err(EngineError::InvalidForkchoice(text));
+        }
+        if !self.chain.is_ancestor(&hash, head) {
+            let text = format!("{label} block {hash} is not an ancestor of head {head}");
+            return Err(EngineError::InvalidForkchoice(text));
+        }
+        Ok(Some(hash))
+    }
+
+    fn start_job(
+        &self,
+        guard: &mut crate::chain::ChangeGuard<'_>,
+        parent: SealedBlock,
+        attributes: PayloadAttributes,
+    ) -> Result<PayloadId, EngineError> {
+        if attributes.timestamp <= parent.header().timestamp {
+            return Err(EngineError::InvalidAttributes(format!(
+                "invalid payload attributes: timestamp {} is not after the parent's {}",
+                attributes.timestamp,
+                parent.header().timestamp
+            )));
+        }
+        let id = payload_id(parent.hash, &attributes);
+        if self.job(&id).is_some() {
+            return Ok(id);
+        }
+        let forced = builder::forced_transactions(&attributes).map_err(attributes_error)?;
+        // Without the pool: this finds bad forced transactions now, and the pool is asked as late
+        // as possible.
+        let built = self.build(guard, &parent, &attributes, &forced, false)?;
+        let job = Job { parent, attributes, forced, built, pool_version: None };
+        let mut jobs = lock(&self.shared.jobs);
+        if jobs.len() >= MAX_JOBS {
+            jobs.pop_front();
+        }
+        jobs.push_back((id, Arc::new(Mutex::new(job))));
+        Ok(id)
+    }
+
+    fn build(
+        &self,
+        guard: &mut crate::chain::ChangeGuard<'_>,
+        parent: &SealedBlock,
+        attributes: &PayloadAttributes,
+        forced: &[(TxEnvelope, Address)],
+        with_pool: bool,
+    ) -> Result<BuiltPayload, EngineError> {
+        let state = self.chain.ensure_state(parent.hash)?;
+        let Built { payload, executed, senders } =
+            builder::build(&self.chain, parent, &state, attributes, forced, with_pool)
+                .map_err(attributes_error)?;
+        self.chain.remember_built(guard, executed, senders)?;
+        Ok(payload)
+    }
+
+    fn job(&self, id: &PayloadId) -> Option<Arc<Mutex<Job>>> {
+        lock(&self.shared.jobs).iter().find(|(known, _)| known == id).map(|(_, job)| job.clone())
+    }
+
+    /// The block of a building job. It is built again if the pool has changed since it was last
+    /// asked for, unless the attributes exclude the pool.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownPayload`] when there is no such job.
+    pub fn get_payload(&self, id: PayloadId) -> Result<BuiltPayload, EngineError> {
+        let job = self.job(&id).ok_or(EngineError::UnknownPayload(id))?;
+        let mut guard = self.chain.change();
+        let mut job = lock(&job);
+        let version = self.chain.pool().version();
+        if !job.attributes.no_tx_pool && job.pool_version != Some(version) {
+            job.built = self.build(&mut guard, &job.parent, &job.attributes, &job.forced, true)?;
+            job.pool_version = Some(version);
+        }
+        Ok(job.built.clone())
+    }
+
+    /// Executes a block and stores it. It becomes canonical when forkchoice says so.
+    ///
+    /// # Errors
+    /// Only on faults of this node; what is wrong with the block is in the status.
+    pub fn new_payload(&self, block: &SealedBlock) -> Result<PayloadStatus, EngineError> {
+        let parent = block.header().parent_hash;
+        let real_hash = block.header().hash_slow();
+        if real_hash != block.hash {
+            return Ok(PayloadStatus::Invalid {
+                latest_valid_hash: parent,
+                error: format!("blockhash mismatch, want {}, got {real_hash}", block.hash),
+            });
+        }
+        if let Some(status) = self.known_invalid(&[block.hash, parent]) {
+            if let PayloadStatus::Invalid { latest_valid_hash, error } = &status {
+                self.mark_invalid(block.hash, *latest_valid_hash, error.clone());
+            }
+            return Ok(status);
+        }
+        let mut guard = self.chain.change();
+        match self.chain.import(&mut guard, block) {
+            Ok(()) => Ok(PayloadStatus::Valid { latest_valid_hash: block.hash }),
+            Err(ChainError::UnknownParent(_)) => Ok(PayloadStatus::Syncing),
+            Err(ChainError::InvalidBlock(error)) => {
+                self.mark_invalid(block.hash, parent, error.clone());
+                Ok(PayloadStatus::Invalid { latest_valid_hash: parent, error })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn known_invalid(&self, hashes: &[B256]) -> Option<PayloadStatus> {
+        let invalid = lock(&self.shared.invalid);
+        let block = invalid.iter().find(|block| hashes.contains(&block.hash))?;
+        Some(PayloadStatus::Invalid {
+            latest_valid_hash: block.latest_valid_hash,
+            error: block.error.clone(),
+        })
+    }
+
+    fn mark_invalid(&self, hash: B256, latest_valid_hash: B256, error: String) {
+        let mut invalid = lock(&self.shared.invalid);
+        if invalid.iter().any(|block| block.hash == hash) {
+            return;
+        }
+        if invalid.len() >= MAX_INVALID {
+            invalid.pop_front();
+        }
+        invalid.push_back(InvalidBlock { hash, latest_valid_hash, error });
+    }
+
+    /// End of the canonical chain.
+    pub fn head(&self) -> SealedBlock {
+        self.chain.head()
+    }
+
+    /// The safe block; genesis until one was set.
+    pub fn safe(&self) -> Option<SealedBlock> {
+        Some(self.chain.safe())
+    }
+
+    /// The finalized block; genesis until one was set.
+    pub fn finalized(&self) -> Option<SealedBlock> {
+        Some(self.chain.finalized())
+    }
+
+    /// A header, canonical or not.
+    pub fn header_by_hash(&self, hash: &B256) -> Option<Header> {
+        self.chain.header_by_hash(hash)
+    }
+
+    /// A block, canonical or not.
+    pub fn block_by_hash(&self, hash: &B256) -> Option<SealedBlock> {
+        self.chain.block_by_hash(hash)
+    }
+
+    /// The canonical block at a height.
+    pub fn block_by_number(&self, number: u64) -> Option<SealedBlock> {
+        self.chain.block_by_number(number)
+    }
+
+    /// The parts of the output root after a block. Spec: `proposals.md`, "L2 Output Commitment
+    /// Construction".
+    ///
+    /// # Errors
+    /// When the block is not known here, or the chain is an L1.
+    pub fn output_at(&self, hash: &B256) -> Result<OutputV0, EngineError> {
+        let stored = self.chain.stored(hash).ok_or(ChainError::UnknownBlock(*hash))?;
+        let withdrawals_storage_root = stored
+            .withdrawals_storage_root
+            .ok_or_else(|| ChainError::State("an L1 block has no output root".into()))?;
+        let state_root = stored.block.header().state_root;
+        Ok(OutputV0 { state_root, withdrawals_storage_root, block_hash: *hash })
+    }
+}
+
+fn attributes_error(error: BuildError) -> EngineError {
+    match error {
+        BuildError::State(error) => EngineError::Chain(ChainError::State(error)),
+        other => EngineError::InvalidAttributes(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use alloy_primitives::{Bytes, U256};
+
+    use super::*;
+    use crate::testing::*;
+    use crate::{ChainEvent, chain::ChainConfig};
+
+    fn forkchoice(head: B256, safe: B256, finalized: B256) -> ForkchoiceState {
+        ForkchoiceState { head, safe, finalized }
+    }
+
+    #[test]
+    fn blocks_built_here_execute_the_same_elsewhere() {
+        let (builder, verifier) = (l2_engine(), l2_engine());
+        assert_eq!(builder.head(), verifier.head());
+        let pool = builder.chain().pool();
+        for nonce in 0..3 {
+            pool.add_raw(&raw(&transfer(0, nonce, GWEI))).unwrap();
+            pool.add_raw(&raw(&tx(L2_CHAIN_ID, 1, nonce, LOGGER, GWEI, Bytes::from([1; 9]))))
+                .unwrap();
+            let head = builder.head();
+            let block = extend(
+                &builder,
+                l2_attributes(&head, &[minting_deposit(5), attributes_deposit(9)]),
+            );
+            assert_eq!(block.block.body.transactions.len(), 5);
+            assert!(verifier.new_payload(&block).unwrap().is_valid());
+            set_head(&verifier, block.hash);
+            assert_eq!(
+                builder.output_at(&block.hash).unwrap(),
+                verifier.output_at(&block.hash).unwrap()
+            );
+            let ours = builder.chain().receipts(&block.hash).unwrap();
+            assert_eq!(Some(ours), verifier.chain().receipts(&block.hash));
+        }
+        let state = verifier.chain().state_at(&verifier.head().hash).unwrap();
+        // Three mints of 5 and three transfers of 1.
+        assert_eq!(state.account(&RECIPIENT).unwrap().unwrap().balance, U256::from(18));
+    }
+
+    #[test]
+    fn statuses_follow_the_engine_api() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let other = l2_engine();
+        let one = extend(&other, l2_attributes(&genesis, &[]));
+        let two = extend(&other, l2_attributes(&one, &[]));
+        assert_eq!(engine.new_payload(&two).unwrap(), PayloadStatus::Syncing);
+        let status = engine.fork_choice_updated(forkchoice(two.hash, B256::ZERO, B256::ZERO), None);
+        assert_eq!(status.unwrap().status, PayloadStatus::Syncing);
+        assert_eq!(engine.head(), genesis);
+
+        let mut broken = (*one.block).clone();
+        broken.header.gas_used += 1;
+        let broken = SealedBlock::new(broken);
+        let status = engine.new_payload(&broken).unwrap();
+        let PayloadStatus::Invalid { latest_valid_hash, error } = &status else {
+            panic!("{status:?}")
+        };
+        assert_eq!(*latest_valid_hash, genesis.hash);
+        assert!(error.contains("gas"), "{error}");
+        let mut child = (*two.block).clone();
+        child.header.parent_hash = broken.hash;
+        let child = SealedBlock::new(child);
+        assert!(matches!(engine.new_payload(&child).unwrap(), PayloadStatus::Invalid { .. }));
+        let updated =
+            engine.fork_choice_updated(forkchoice(broken.hash, B256::ZERO, B256::ZERO), None);
+        assert!(matches!(updated.unwrap().status, PayloadStatus::Invalid { .. }));
+        let lying = SealedBlock { hash: B256::repeat_byte(1), block: one.block.clone() };
+        assert!(matches!(engine.new_payload(&lying).unwrap(), PayloadStatus::Invalid { .. }));
+
+        assert!(engine.new_payload(&one).unwrap().is_valid());
+        assert!(engine.new_payload(&two).unwrap().is_valid());
+        assert!(engine.new_payload(&two).unwrap().is_valid());
+        let updated =
+            engine.fork_choice_updated(forkchoice(two.hash, one.hash, genesis.hash), None);
+        assert!(updated.unwrap().status.is_valid());
+        let labels = [engine.head(), engine.safe().unwrap(), engine.finalized().unwrap()];
+        assert_eq!(labels.map(|b| b.hash), [two.hash, one.hash, genesis.hash]);
+    }
+
+    #[test]
+    fn contradicting_labels_are_errors() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let one = extend(&engine, l2_attributes(&genesis, &[]));
+        set_head(&engine, genesis.hash);
+        let mut attributes = l2_attributes(&genesis, &[]);
+        attributes.timestamp += 5;
+        let fork = extend(&engine, attributes);
+        for state in [
+            forkchoice(fork.hash, one.hash, B256::ZERO),
+            forkchoice(fork.hash, B256::ZERO, one.hash),
+            forkchoice(fork.hash, B256::repeat_byte(9), B256::ZERO),
+            forkchoice(fork.hash, genesis.hash, fork.hash),
+            forkchoice(B256::ZERO, B256::ZERO, B256::ZERO),
+        ] {
+            let error = engine.fork_choice_updated(state, None).unwrap_err();
+            assert!(matches!(error, EngineError::InvalidForkchoice(_)), "{error}");
+        }
+        assert_eq!(engine.head(), fork);
+    }
+
+    #[test]
+    fn bad_attributes_are_told_apart() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let update = |attributes| {
+            engine.fork_choice_updated(
+                forkchoice(genesis.hash, B256::ZERO, B256::ZERO),
+                Some(attributes),
+            )
+        };
+        let mut late = l2_attributes(&genesis, &[]);
+        late.timestamp = genesis.header().timestamp;
+        let mut no_gas = l2_attributes(&genesis, &[]);
+        no_gas.gas_limit = None;
+        let mut garbage = l2_attributes(&genesis, &[]);
+        garbage.transactions = Some(vec![Bytes::from_static(&[1, 2, 3])]);
+        let bad_nonce = l2_attributes(&genesis, &[transfer(0, 4, GWEI)]);
+        for attributes in [late, no_gas, garbage, bad_nonce] {
+            let error = update(attributes).unwrap_err();
+            assert!(matches!(error, EngineError::InvalidAttributes(_)), "{error}");
+        }
+        let id = PayloadId::repeat_byte(3);
+        assert!(matches!(engine.get_payload(id), Err(EngineError::UnknownPayload(_))));
+    }
+
+    #[test]
+    fn payload_improves_until_fetched_unless_the_pool_is_excluded() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let state = forkchoice(genesis.hash, B256::ZERO, B256::ZERO);
+        let start = |attributes| {
+            engine.fork_choice_updated(state, Some(attributes)).unwrap().payload_id.unwrap()
+        };
+        let open = start(l2_attributes(&genesis, &[]));
+        let mut closed = l2_attributes(&genesis, &[]);
+        closed.no_tx_pool = true;
+        let closed = start(closed);
+        assert_ne!(open, closed);
+        assert_eq!(open, start(l2_attributes(&genesis, &[])), "same attributes, same job");
+        let count = |id| engine.get_payload(id).unwrap().block.block.body.transactions.len();
+        assert_eq!((count(open), count(closed)), (1, 1));
+        engine.chain().pool().add_raw(&raw(&transfer(0, 0, GWEI))).unwrap();
+        assert_eq!((count(open), count(closed)), (2, 1));
+        assert_eq!(
+            engine.get_payload(open).unwrap().block,
+            engine.get_payload(open).unwrap().block
+        );
+    }
+
+    #[test]
+    fn an_l1_block_without_the_pool_is_empty() {
+        let engine = l1_engine(false);
+        let genesis = engine.head();
+        let pooled = tx(L1_CHAIN_ID, 0, 0, RECIPIENT, GWEI, Bytes::new());
+        engine.chain().pool().add_raw(&raw(&pooled)).unwrap();
+        let mut attributes = l1_attributes(&genesis);
+        attributes.no_tx_pool = true;
+        let empty = extend(&engine, attributes);
+        assert!(empty.block.body.transactions.is_empty());
+        let full = extend(&engine, l1_attributes(&empty));
+        assert_eq!(full.block.body.transactions.len(), 1);
+        assert!(full.header().requests_hash.is_some());
+        assert!(engine.output_at(&full.hash).is_err());
+    }
+
+    #[test]
+    fn blocks_respect_gas_and_da_limits() {
+        let engine = l2_engine();
+        let pool = engine.chain().pool();
+        for from in 0..4 {
+            pool.add_raw(&raw(&transfer(from, 0, (1 + u128::from(from)) * GWEI))).unwrap();
+        }
+        let mut small = l2_attributes(&engine.head(), &[]);
+        // The deposit uses little; two transactions of limit 100,000 fit at most.
+        small.gas_limit = Some(1_150_000);
+        let block = extend(&engine, small);
+        assert!(block.header().gas_used <= 1_150_000);
+        engine.chain().da_limits().set(0, 100);
+        for from in 4..8 {
+            pool.add_raw(&raw(&transfer(from, 0, GWEI))).unwrap();
+        }
+        let head = engine.head();
+        let block = extend(&engine, l2_attributes(&head, &[]));
+        assert_eq!(block.block.body.transactions.len(), 2, "one of 100 bytes beside the deposit");
+        engine.chain().da_limits().set(0, 0);
+    }
+
+    #[test]
+    fn reorgs_are_announced_and_labels_fall_back() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let mut events = engine.chain().subscribe();
+        let one = extend(&engine, l2_attributes(&genesis, &[]));
+        let two = extend(&engine, l2_attributes(&one, &[]));
+        let state = forkchoice(two.hash, two.hash, one.hash);
+        engine.fork_choice_updated(state, None).unwrap();
+        for expected in [&one, &two] {
+            let ChainEvent::NewHead(stored) = events.try_recv().unwrap() else { panic!() };
+            assert_eq!(stored.block, *expected);
+        }
+        let mut attributes = l2_attributes(&one, &[]);
+        attributes.timestamp += 3;
+        let state = forkchoice(one.hash, B256::ZERO, B256::ZERO);
+        let id = engine.fork_choice_updated(state, Some(attributes)).unwrap().payload_id.unwrap();
+        assert_eq!(engine.safe().unwrap(), one);
+        let other = engine.get_payload(id).unwrap().block;
+        assert!(engine.new_payload(&other).unwrap().is_valid());
+        set_head(&engine, other.hash);
+        let ChainEvent::Reorg { removed, added, head } = events.try_recv().unwrap() else {
+            panic!()
+        };
+        assert_eq!((removed.len(), added.len(), head), (1, 0, one.clone()));
+        let ChainEvent::NewHead(stored) = events.try_recv().unwrap() else { panic!() };
+        assert_eq!(stored.block, other);
+        // And straight over to the known branch.
+        set_head(&engine, two.hash);
+        let ChainEvent::Reorg { removed, added, head } = events.try_recv().unwrap() else {
+            panic!()
+        };
+        assert_eq!((removed[0].block.hash, added[0].block.hash), (other.hash, two.hash));
+        assert_eq!(head, two);
+        assert_eq!(engine.block_by_number(2).unwrap(), two);
+    }
+
+    #[test]
+    fn dropped_states_are_computed_again() {
+        let chain = l2_chain_with(|config: &mut ChainConfig| {
+            config.state_window = 2;
+            config.max_states = 2;
+        });
+        let engine = LocalEngine::new(chain);
+        let mut blocks = vec![engine.head()];
+        for n in 0..6 {
+            engine.chain().pool().add_raw(&raw(&transfer(0, n, GWEI))).unwrap();
+            let head = engine.head();
+            blocks.push(extend(&engine, l2_attributes(&head, &[])));
+        }
+        let state = engine.chain().state_at(&blocks[2].hash);
+        assert!(matches!(state, Err(ChainError::StateUnavailable { number: 2, .. })));
+        let mut attributes = l2_attributes(&blocks[2], &[]);
+        attributes.timestamp += 100;
+        let state = forkchoice(blocks[2].hash, B256::ZERO, B256::ZERO);
+        let id = engine.fork_choice_updated(state, Some(attributes)).unwrap().payload_id.unwrap();
+        let block = engine.get_payload(id).unwrap().block;
+        assert_eq!(block.header().parent_hash, blocks[2].hash);
+        assert_eq!(block.block.body.transactions.len(), 5, "the four that the reorg dropped");
+        let root = engine.chain().state_at(&blocks[2].hash).unwrap().root();
+        assert_eq!(root, blocks[2].header().state_root);
+    }
+
+    #[test]
+    fn forks_are_forgotten_when_finality_passes() {
+        let engine = l2_engine();
+        let genesis = engine.head();
+        let fork = extend(&engine, l2_attributes(&genesis, &[]));
+        set_head(&engine, genesis.hash);
+        let mut attributes = l2_attributes(&genesis, &[]);
+        attributes.timestamp += 1;
+        let one = extend(&engine, attributes);
+        assert!(engine.block_by_hash(&fork.hash).is_some());
+        engine.fork_choice_updated(forkchoice(one.hash, one.hash, one.hash), None).unwrap();
+        assert!(engine.block_by_hash(&fork.hash).is_none());
+        assert_eq!(engine.finalized().unwrap(), one);
+    }
+}

@@ -1,0 +1,114 @@
+//! `eth_getLogs`.
+
+use std::sync::Arc;
+
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+
+use super::error::{self, RpcResult};
+use super::{Registry, Rpc};
+use crate::chain::StoredBlock;
+
+/// Alternatives that one position of a filter may list.
+const MAX_ALTERNATIVES: usize = 1_000;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.blocking("eth_getLogs", |rpc, params| rpc.logs(&params.one()?));
+}
+
+impl Rpc {
+    /// All logs that a filter names.
+    pub(super) fn logs(&self, filter: &Filter) -> RpcResult<Vec<Log>> {
+        check_size(filter)?;
+        let mut logs = Vec::new();
+        match filter.block_option {
+            FilterBlockOption::AtBlockHash(hash) => {
+                let stored =
+                    self.chain.stored(&hash).ok_or_else(|| error::server("unknown block"))?;
+                collect(&stored, filter, false, &mut logs);
+            }
+            FilterBlockOption::Range { from_block, to_block } => {
+                let number = |tag: alloy_eips::BlockNumberOrTag| match tag.as_number() {
+                    Some(number) => Ok(number),
+                    None => {
+                        let stored = self.by_tag(tag);
+                        stored.map(|s| s.number()).ok_or_else(error::header_not_found)
+                    }
+                };
+                let from = number(from_block.unwrap_or_default())?;
+                let to = number(to_block.unwrap_or_default())?;
+                if from > to {
+                    return Err(error::invalid_params("invalid block range params"));
+                }
+                let first = self.chain.genesis().header().number;
+                let to = to.min(self.chain.head().header().number);
+                self.collect_range(from.max(first), to, filter, &mut logs)?;
+            }
+        }
+        Ok(logs)
+    }
+
+    fn collect_range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &Filter,
+        logs: &mut Vec<Log>,
+    ) -> RpcResult<()> {
+        let limit = self.config.max_log_blocks;
+        if to.saturating_sub(from) >= limit {
+            return Err(error::limit_exceeded(format!("exceed maximum block range: {limit}")));
+        }
+        for number in from..=to {
+            let Some(stored) = self.chain.stored_by_number(number) else { break };
+            collect(&stored, filter, false, logs);
+            if logs.len() > self.config.max_logs {
+                return Err(error::limit_exceeded(format!(
+                    "query returned more than {} results",
+                    self.config.max_logs
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_size(filter: &Filter) -> RpcResult<()> {
+    let largest = filter.topics.iter().map(|topic| topic.len()).max().unwrap_or_default();
+    if largest.max(filter.address.len()) > MAX_ALTERNATIVES {
+        return Err(error::invalid_params("exceed max addresses or topics per search position"));
+    }
+    Ok(())
+}
+
+/// Appends the logs of a block that match address and topics. `removed` marks those of a block
+/// that a reorg took out.
+pub(super) fn collect(
+    stored: &Arc<StoredBlock>,
+    filter: &Filter,
+    removed: bool,
+    logs: &mut Vec<Log>,
+) {
+    let header = stored.block.header();
+    if !filter.matches_bloom(header.logs_bloom) {
+        return;
+    }
+    let mut log_index = 0;
+    let transactions = &stored.block.block.body.transactions;
+    for (index, (receipt, tx)) in stored.receipts.iter().zip(transactions).enumerate() {
+        for log in &receipt.logs {
+            if filter.matches(log) {
+                logs.push(Log {
+                    inner: log.clone(),
+                    block_hash: Some(stored.block.hash),
+                    block_number: Some(header.number),
+                    block_timestamp: Some(header.timestamp),
+                    transaction_hash: Some(tx.tx_hash()),
+                    transaction_index: Some(index as u64),
+                    log_index: Some(log_index),
+                    removed,
+                });
+            }
+            log_index += 1;
+        }
+    }
+}

@@ -30,9 +30,9 @@ use crate::requests::{self, InvalidDepositLog};
 use crate::tx_env::tx_env;
 use crate::{ChainSpec, HeaderField, State, StateError};
 
-/// Code of the deterministic deployment contract that Canyon's first block puts in place. Spec:
-/// `canyon/overview.md`, "Create2Deployer".
-const CREATE2_DEPLOYER_CODE: &str = include_str!("create2_deployer.hex");
+/// Code, in hex, of the deterministic deployment contract that Canyon's first block puts in place,
+/// and a genesis with Canyon. Spec: `canyon/overview.md`, "Create2Deployer".
+pub const CREATE2_DEPLOYER_CODE: &str = include_str!("create2_deployer.hex");
 
 /// Hash of an ancestor block by number; the EVM asks for the last 256.
 pub type BlockHashes<'a> = &'a dyn Fn(u64) -> Option<B256>;

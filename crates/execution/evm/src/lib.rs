@@ -44,8 +44,8 @@ pub mod verify;
 
 pub use call::{AccountOverride, CallError, CallRequest, StateOverrides, call};
 pub use executor::{
-    BlockError, BlockExecutor, BlockHashes, BlockInput, ExecutedBlock, InputError, Parent, TxError,
-    TxOutcome,
+    BlockError, BlockExecutor, BlockHashes, BlockInput, CREATE2_DEPLOYER_CODE, ExecutedBlock,
+    InputError, Parent, TxError, TxOutcome,
 };
 pub use genesis::{GenesisError, genesis};
 pub use header::{next_base_fee, next_excess_blob_gas};

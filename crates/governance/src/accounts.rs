@@ -3,7 +3,7 @@
 use alloy_primitives::Address;
 use alloy_signer_local::{
     PrivateKeySigner,
-    coins_bip39::{English, Mnemonic},
+    coins_bip39::{English, Mnemonic, Wordlist},
 };
 use coins_bip32::prelude::Parent;
 
@@ -58,10 +58,19 @@ impl DevAccounts {
     /// # Errors
     /// If the phrase is no BIP-39 mnemonic in English.
     pub fn from_mnemonic(phrase: &str) -> Result<Self, MnemonicError> {
-        let error =
-            |reason: String| MnemonicError { words: phrase.split_whitespace().count(), reason };
-        let mnemonic =
-            Mnemonic::<English>::new_from_phrase(phrase).map_err(|e| error(e.to_string()))?;
+        let words = phrase.split_whitespace().count();
+        let error = |reason: String| MnemonicError { words, reason };
+        // The library's messages quote the words, so the reason is found here.
+        let mnemonic = Mnemonic::<English>::new_from_phrase(phrase).map_err(|_| {
+            let unknown = phrase.split_whitespace().position(|w| English::get_index(w).is_err());
+            error(match unknown {
+                Some(position) => format!("word {} is not in BIP-39's English list", position + 1),
+                None if ![12, 15, 18, 21, 24].contains(&words) => {
+                    "it must have 12, 15, 18, 21 or 24 words".to_owned()
+                }
+                None => "its checksum is wrong".to_owned(),
+            })
+        })?;
         // The path's prefix is walked once: the seed costs 2048 rounds of HMAC.
         let parent = mnemonic.derive_key(PATH, None).map_err(|e| error(e.to_string()))?;
         let signers = (0..COUNT as u32)
@@ -112,11 +121,15 @@ mod tests {
 
     #[test]
     fn a_bad_mnemonic_is_an_error_that_hides_the_words() {
-        let error = DevAccounts::from_mnemonic("test test secretword").unwrap_err();
-        assert_eq!(error.words, 3);
-        assert!(!error.to_string().contains("secretword"), "{error}");
-        // A wrong checksum.
-        let phrase = TEST_MNEMONIC.replace("junk", "test");
-        assert!(DevAccounts::from_mnemonic(&phrase).is_err());
+        let cases = [
+            ("test test secretword".to_owned(), "word 3 is not in"),
+            ("test test test".to_owned(), "12, 15, 18"),
+            (TEST_MNEMONIC.replace("junk", "test"), "checksum"),
+        ];
+        for (phrase, reason) in cases {
+            let error = DevAccounts::from_mnemonic(&phrase).unwrap_err();
+            assert!(error.reason.contains(reason), "{error}");
+            assert!(!error.to_string().contains("secretword"), "{error}");
+        }
     }
 }

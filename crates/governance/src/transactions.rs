@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The account whose one transaction, signed by nobody's key, creates the deterministic deployment
 /// proxy on any chain.
-const CREATE2_PROXY_SENDER: Address = address!("3fAB184622Dc19b6109349B94811493BF45362ae");
+const CREATE2_PROXY_SENDER: Address = address!("3fab184622dc19b6109349b94811493bf2a45362");
 /// What that transaction costs, in wei.
 const CREATE2_PROXY_COST: u64 = 10_000_000_000_000_000;
 /// That transaction.

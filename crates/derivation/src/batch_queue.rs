@@ -1,0 +1,195 @@
+//! Batch queue (before Holocene): batches may come in any order and wait for their turn. Spec:
+//! `derivation.md`, "Batch Queue"; `delta/span-batches.md`.
+
+use alloc::vec::Vec;
+
+use opal_protocol::{L1BlockRef, L2BlockRef, SingularBatch};
+
+use crate::batch_validity::{
+    BatchContext, DropReason, Verdict, check_singular_batch, check_span_batch, singular_batches,
+};
+use crate::channel_reader::DecodedBatch;
+use crate::epochs::Epochs;
+use crate::host::{Dropped, Pull, Request, Stall};
+use crate::pipeline::{Context, Pipeline};
+
+/// A batch that may still become valid.
+#[derive(Debug)]
+struct Waiting {
+    batch: DecodedBatch,
+    /// The L1 block that completed its channel.
+    inclusion: L1BlockRef,
+}
+
+/// The sixth stage, before Holocene.
+#[derive(Debug)]
+pub(crate) struct BatchQueue {
+    pub(crate) epochs: Epochs,
+    /// In the order in which they were first seen.
+    batches: Vec<Waiting>,
+    /// A batch that was read, but could not be judged without a block from the host.
+    incoming: Option<DecodedBatch>,
+    /// Set while a batch could not be chosen without a block from the host: whether the pipeline
+    /// had no more data. The next call must not read on, or a late answer would change the choice.
+    choosing: Option<bool>,
+}
+
+fn check(
+    waiting: &Waiting,
+    epochs: &mut Epochs,
+    parent: &L2BlockRef,
+    ctx: &Context<'_>,
+) -> Result<Verdict, Stall> {
+    let context = BatchContext {
+        config: ctx.config,
+        l1_blocks: epochs.blocks(),
+        safe_head: parent,
+        inclusion: &waiting.inclusion,
+        safe_blocks: &ctx.inbox.l2_blocks,
+    };
+    let verdict = match &waiting.batch {
+        DecodedBatch::Singular(batch) => check_singular_batch(&context, batch),
+        DecodedBatch::Span(span) => check_span_batch(&context, span),
+    };
+    match verdict {
+        Verdict::NeedL2Block(number) => Err(Stall::Need(Request::L2Block { number })),
+        verdict => Ok(verdict),
+    }
+}
+
+fn note_dropped(batch: &DecodedBatch, reason: DropReason) -> Dropped {
+    Dropped::Batch { timestamp: batch.timestamp(), reason }
+}
+
+impl BatchQueue {
+    pub(crate) fn new(origin: L1BlockRef) -> Self {
+        Self { epochs: Epochs::new(origin), batches: Vec::new(), incoming: None, choosing: None }
+    }
+
+    /// The next batch on top of `parent`, and whether it closes its span.
+    pub(crate) fn next_batch(
+        &mut self,
+        pipeline: &mut Pipeline,
+        parent: &L2BlockRef,
+        ctx: &mut Context<'_>,
+    ) -> Pull<(SingularBatch, bool)> {
+        if let Some(next) = self.epochs.next_of_span(parent, ctx.config) {
+            return Ok(next);
+        }
+        self.epochs.update(pipeline.origin(), parent);
+        let out_of_data = match self.choosing {
+            Some(out_of_data) => out_of_data,
+            None => {
+                let out_of_data = self.load(pipeline, parent, ctx)?;
+                if pipeline.origin().number < parent.l1_origin.number {
+                    // Batches of such L1 blocks cannot extend the parent; read on.
+                    return Err(if out_of_data { Stall::Eof } else { Stall::Again });
+                }
+                self.choosing = Some(out_of_data);
+                out_of_data
+            }
+        };
+        let result = self.choose(out_of_data, parent, ctx);
+        if !matches!(result, Err(Stall::Need(_))) {
+            self.choosing = None;
+            ctx.inbox.l2_blocks.clear();
+        }
+        match result {
+            Err(Stall::Eof) if !out_of_data => Err(Stall::Again),
+            result => result,
+        }
+    }
+
+    /// Reads one more batch into the queue; says whether there was none.
+    fn load(
+        &mut self,
+        pipeline: &mut Pipeline,
+        parent: &L2BlockRef,
+        ctx: &mut Context<'_>,
+    ) -> Pull<bool> {
+        let batch = match self.incoming.take() {
+            Some(batch) => batch,
+            None => match pipeline.next_batch(ctx) {
+                Ok(batch) => batch,
+                Err(Stall::Eof) => return Ok(true),
+                Err(stall) => return Err(stall),
+            },
+        };
+        let inclusion = pipeline.origin();
+        if inclusion.number < parent.l1_origin.number {
+            return Ok(false);
+        }
+        let waiting = Waiting { batch, inclusion };
+        match check(&waiting, &mut self.epochs, parent, ctx) {
+            Ok(Verdict::Drop(reason)) => {
+                ctx.dropped.push_back(note_dropped(&waiting.batch, reason));
+            }
+            Ok(_) => self.batches.push(waiting),
+            Err(stall) => {
+                self.incoming = Some(waiting.batch);
+                return Err(stall);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The first batch that is valid now; or an empty one, if the sequencing window has expired.
+    fn choose(
+        &mut self,
+        out_of_data: bool,
+        parent: &L2BlockRef,
+        ctx: &mut Context<'_>,
+    ) -> Pull<(SingularBatch, bool)> {
+        self.epochs.check_continues(parent).map_err(Stall::Reset)?;
+        // Judge first, change the queue afterwards: a missing block must leave no trace.
+        let mut verdicts = Vec::new();
+        for waiting in &self.batches {
+            let verdict = check(waiting, &mut self.epochs, parent, ctx)?;
+            verdicts.push(verdict);
+            if matches!(verdict, Verdict::Accept | Verdict::Undecided) {
+                break;
+            }
+        }
+        let mut chosen = None;
+        let mut undecided = false;
+        let mut remaining = Vec::new();
+        let mut verdicts = verdicts.into_iter();
+        for waiting in core::mem::take(&mut self.batches) {
+            match verdicts.next() {
+                Some(Verdict::Accept) => chosen = Some(waiting.batch),
+                Some(Verdict::Drop(reason)) => {
+                    ctx.dropped.push_back(note_dropped(&waiting.batch, reason));
+                }
+                Some(Verdict::Undecided) => {
+                    undecided = true;
+                    remaining.push(waiting);
+                }
+                Some(_) | None => remaining.push(waiting),
+            }
+        }
+        self.batches = remaining;
+        match chosen {
+            _ if undecided => Err(Stall::Eof),
+            Some(DecodedBatch::Singular(batch)) => Ok((batch, true)),
+            Some(DecodedBatch::Span(span)) => {
+                let timestamp = span.first().timestamp;
+                match singular_batches(span, self.epochs.blocks(), parent) {
+                    Ok(batches) => {
+                        self.epochs.set_span(batches);
+                        self.epochs.next_of_span(parent, ctx.config).ok_or(Stall::Again)
+                    }
+                    // The full check has passed every block, so this does not happen.
+                    Err(reason) => {
+                        ctx.dropped.push_back(Dropped::Batch { timestamp, reason });
+                        Err(Stall::Again)
+                    }
+                }
+            }
+            None => self
+                .epochs
+                .next_empty(ctx.config, out_of_data, parent)
+                .map(|batch| (batch, true))
+                .ok_or(Stall::Eof),
+        }
+    }
+}

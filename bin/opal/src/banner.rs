@@ -16,11 +16,20 @@ fn text(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) 
     let rollup = &devnet.rollup;
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = writeln!(out, "\nOpal {} is up after {:.2} s\n", env!("CARGO_PKG_VERSION"), took.as_secs_f64());
+    let _ = writeln!(
+        out,
+        "\nOpal {} is up after {:.2} s\n",
+        env!("CARGO_PKG_VERSION"),
+        took.as_secs_f64()
+    );
     let _ = writeln!(out, "L1  chain {}", rollup.l1_chain_id);
     row(&mut out, "JSON-RPC", Some(&endpoints.l1_rpc));
     row(&mut out, "beacon API", endpoints.l1_beacon.as_ref());
-    let _ = writeln!(out, "L2  chain {}, {fork} active, a block every {} s", rollup.l2_chain_id, rollup.block_time);
+    let _ = writeln!(
+        out,
+        "L2  chain {}, {fork} active, a block every {} s",
+        rollup.l2_chain_id, rollup.block_time
+    );
     row(&mut out, "JSON-RPC", Some(&endpoints.l2_rpc));
     row(&mut out, "WebSocket", Some(&endpoints.l2_ws));
     row(&mut out, "rollup RPC", Some(&endpoints.rollup_rpc));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use eyre::WrapErr;
 use opal_da::L1Client;
+use opal_execution::Chain;
 use opal_node::{FullNodeConfig, NodeConfig, full};
 use opal_protocol::RollupConfig;
 use opal_service::metrics::{self, Metrics};
@@ -27,7 +28,12 @@ pub(crate) struct NodeArgs {
     #[arg(long, visible_alias = "l1.beacon", env = "OPAL_NODE_L1_BEACON", value_name = "URL")]
     l1_beacon: Option<Url>,
     /// The chain's rollup.json.
-    #[arg(long, visible_alias = "rollup.config", env = "OPAL_NODE_ROLLUP_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        visible_alias = "rollup.config",
+        env = "OPAL_NODE_ROLLUP_CONFIG",
+        value_name = "FILE"
+    )]
     rollup_config: PathBuf,
     /// The chain's L2 genesis.json.
     #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
@@ -48,7 +54,12 @@ pub(crate) struct NodeArgs {
     #[arg(long, env = "OPAL_NODE_METRICS_PORT")]
     metrics_port: Option<u16>,
     /// L1 blocks that must stand above one before it is read.
-    #[arg(long, visible_alias = "verifier.l1-confs", env = "OPAL_NODE_L1_CONFS", default_value_t = 0)]
+    #[arg(
+        long,
+        visible_alias = "verifier.l1-confs",
+        env = "OPAL_NODE_L1_CONFS",
+        default_value_t = 0
+    )]
     l1_confs: u64,
     /// Milliseconds between looks at the L1 head.
     #[arg(long, env = "OPAL_NODE_L1_POLL_INTERVAL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
@@ -56,14 +67,17 @@ pub(crate) struct NodeArgs {
 }
 
 fn read(flag: &str, path: &Path) -> eyre::Result<String> {
-    std::fs::read_to_string(path).wrap_err_with(|| format!("{flag}: cannot read {}", path.display()))
+    std::fs::read_to_string(path)
+        .wrap_err_with(|| format!("{flag}: cannot read {}", path.display()))
 }
 
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
     let rollup = RollupConfig::from_json(&read("--rollup-config", &args.rollup_config)?)
         .wrap_err_with(|| format!("--rollup-config {}", args.rollup_config.display()))?;
-    let genesis = serde_json::from_str(&read("--genesis", &args.genesis)?)
-        .wrap_err_with(|| format!("--genesis {}", args.genesis.display()))?;
+    let in_genesis = || format!("--genesis {}", args.genesis.display());
+    let genesis =
+        serde_json::from_str(&read("--genesis", &args.genesis)?).wrap_err_with(in_genesis)?;
+    let chain = Chain::from_genesis(&genesis).wrap_err_with(in_genesis)?;
     let claim = |port, flag| {
         RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(args.host, port), flag))
     };
@@ -86,7 +100,7 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
             l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
             rpc_admin: args.rpc_admin,
         },
-        genesis,
+        chain,
         rpc,
         rollup_rpc,
     };

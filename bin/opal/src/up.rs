@@ -78,10 +78,23 @@ pub(crate) struct UpArgs {
     #[arg(long, env = "OPAL_UP_L1", value_name = "URL", help_heading = "External L1")]
     l1: Option<Url>,
     /// Beacon API of the given L1; needed for blobs.
-    #[arg(long, env = "OPAL_UP_L1_BEACON", value_name = "URL", requires = "l1", help_heading = "External L1")]
+    #[arg(
+        long,
+        env = "OPAL_UP_L1_BEACON",
+        value_name = "URL",
+        requires = "l1",
+        help_heading = "External L1"
+    )]
     l1_beacon: Option<Url>,
     /// Private key that pays for the deployment [default: the mnemonic's first account].
-    #[arg(long, env = "OPAL_UP_DEPLOYER_KEY", hide_env_values = true, value_name = "KEY", requires = "l1", help_heading = "External L1")]
+    #[arg(
+        long,
+        env = "OPAL_UP_DEPLOYER_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        requires = "l1",
+        help_heading = "External L1"
+    )]
     deployer_key: Option<Secret>,
 }
 
@@ -92,9 +105,13 @@ impl TryFrom<UpArgs> for UpConfig {
         let phrase = args.mnemonic.as_ref().map_or(TEST_MNEMONIC, Secret::expose);
         let accounts = DevAccounts::from_mnemonic(phrase).wrap_err("--mnemonic")?;
         if args.fork == Hardfork::Interop {
-            bail!("--fork interop: interop needs more than one chain, which `opal up` does not run");
+            bail!(
+                "--fork interop: interop needs more than one chain, which `opal up` does not run"
+            );
         }
-        if args.fork < Hardfork::Ecotone && args.l1.is_none() && args.da == DataAvailabilityType::Blobs
+        if args.fork < Hardfork::Ecotone
+            && args.l1.is_none()
+            && args.da == DataAvailabilityType::Blobs
         {
             bail!(
                 "--da blobs: derivation reads blobs from Ecotone on; with --fork {} use --da calldata",
@@ -120,7 +137,9 @@ impl TryFrom<UpArgs> for UpConfig {
                     None => Key::from_signer(accounts.users()[0].clone()),
                 };
                 if args.l1_beacon.is_none() && args.da == DataAvailabilityType::Blobs {
-                    bail!("--l1-beacon is missing: blobs are read from a beacon API; give its URL or use --da calldata");
+                    bail!(
+                        "--l1-beacon is missing: blobs are read from a beacon API; give its URL or use --da calldata"
+                    );
                 }
                 L1Choice::External { rpc, beacon: args.l1_beacon, deployer }
             }

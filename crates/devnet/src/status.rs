@@ -35,7 +35,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Puts together what the sequencer, the verifier and the batcher say.
-    pub fn new(sequencer: &SyncStatus, verifier: Option<&SyncStatus>, batcher: &BatcherStats) -> Self {
+    pub fn new(
+        sequencer: &SyncStatus,
+        verifier: Option<&SyncStatus>,
+        batcher: &BatcherStats,
+    ) -> Self {
         let bytes_per_tx = (batcher.l2_transactions > 0)
             .then(|| batcher.l1_bytes as f64 / batcher.l2_transactions as f64);
         Self {

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_genesis::Genesis;
 use opal_da::{Batcher, BatcherConfig, DataAvailabilityType, L1Client};
+use opal_execution::Chain;
 use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
-use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
 use opal_node::SequencerConfig;
+use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
 use opal_protocol::{Hardfork, RollupConfig};
 use opal_service::keys::Key;
 use opal_service::metrics::{self, Metrics};
@@ -120,6 +121,9 @@ pub enum UpError {
         /// Why.
         error: opal_node::NodeError,
     },
+    /// The L2 genesis describes no chain.
+    #[error("L2 {0}")]
+    L2Genesis(#[from] opal_execution::ChainError),
     /// The batcher did not start.
     #[error("batcher: {0}")]
     Batcher(#[from] opal_da::BatcherError),
@@ -182,8 +186,10 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(config.host, port), flag))
     };
     let ports = config.ports;
-    let sequencer_ports =
-        NodePorts { rpc: claim(ports.l2, "--l2-port")?, rollup: claim(ports.rollup, "--rollup-port")? };
+    let sequencer_ports = NodePorts {
+        rpc: claim(ports.l2, "--l2-port")?,
+        rollup: claim(ports.rollup, "--rollup-port")?,
+    };
     let verifier_ports = if config.verifier {
         Some(NodePorts {
             rpc: claim(ports.verifier, "--verifier-port")?,
@@ -213,14 +219,10 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
             l1_poll_interval: poll_interval(&config.l1),
             rpc_admin: true,
         };
-        let full = FullNodeConfig {
-            node,
-            genesis: base.l2_genesis.clone(),
-            rpc: ports.rpc,
-            rollup_rpc: ports.rollup,
-        };
-        let (l1, metrics) = (l1.clone(), &metrics);
+        let (l1, metrics, genesis) = (l1.clone(), &metrics, &base.l2_genesis);
         async move {
+            let chain = Chain::from_genesis(genesis)?;
+            let full = FullNodeConfig { node, chain, rpc: ports.rpc, rollup_rpc: ports.rollup };
             full::start(full, l1, metrics, shutdown)
                 .await
                 .map_err(|error| UpError::Node { name, error })
@@ -312,7 +314,7 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
             info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
             let provider = http::provider(rpc)?;
             let deployed =
-                opal_governance::deploy_to_l1(&provider, deployer.signer(), &mut intent).await?;
+                opal_governance::deploy_to_l1(&provider, deployer.signer(), &intent).await?;
             Ok(Foundation {
                 embedded: None,
                 l1_genesis: None,

@@ -15,11 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opal_da::L1Client;
-use opal_derivation::{
-    AttributesWithParent, Derivation, Executed, Input, Step, attributes_match_block,
-};
-use opal_execution::LocalEngine;
-use opal_protocol::{L1BlockRef, L2BlockRef, RollupConfig, SealedBlock};
+use opal_derivation::{Derivation, Executed, Input, Request, Step, attributes_match_block};
+use opal_execution::{EngineError, LocalEngine};
+use opal_protocol::{AttributesWithParent, L1BlockRef, L2BlockRef, RollupConfig, SealedBlock};
 use opal_sequencing::next_slot;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -88,17 +86,10 @@ impl Driver {
     pub(crate) async fn start(parts: DriverParts) -> Result<Self, NodeError> {
         let heads = engine::heads(&parts.engine, &parts.config)?;
         let mut forkchoice = ForkchoiceState::new(heads.finalized);
-        forkchoice
-            .on(Event::Reset { unsafe_head: heads.unsafe_head, safe: heads.safe });
-        let start =
-            sync_start::find(&parts.config, &parts.engine, &parts.l1, &forkchoice).await?;
+        forkchoice.on(Event::Reset { unsafe_head: heads.unsafe_head, safe: heads.safe });
+        let start = sync_start::find(&parts.config, &parts.engine, &parts.l1, &forkchoice).await?;
         let mut driver = Self {
-            derivation: Derivation::new(
-                parts.config.clone(),
-                start.safe,
-                start.system_config,
-                start.l1_start,
-            ),
+            derivation: Derivation::new(parts.config.clone(), start.derivation.clone()),
             fetcher: Fetcher::new(parts.l1.clone()),
             sequencing: parts.sequencer.is_some(),
             config: parts.config,
@@ -114,7 +105,10 @@ impl Driver {
             status: parts.status,
             metrics: parts.metrics,
         };
-        driver.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe: start.safe })?;
+        driver.move_heads(Event::Reset {
+            unsafe_head: start.unsafe_head,
+            safe: start.derivation.safe_head,
+        })?;
         driver.schedule_sequencing();
         driver.publish();
         Ok(driver)
@@ -150,9 +144,12 @@ impl Driver {
     // --- derivation ---------------------------------------------------------------------------
 
     async fn derive(&mut self) -> Result<(), NodeError> {
-        let safe = self.forkchoice.heads().safe;
         let derivation = &mut self.derivation;
-        match tokio::task::block_in_place(|| derivation.step(&safe)) {
+        match tokio::task::block_in_place(|| derivation.step()) {
+            Step::Need(Request::L2Block { number }) => match self.engine.block_by_number(number) {
+                Some(block) => self.provide(Input::L2Block(block)),
+                None => return Err(NodeError::MissingBlock(number.to_string())),
+            },
             Step::Need(request) => {
                 let limit = self.l1_heads.head.number.saturating_sub(self.l1_conf_depth);
                 match self.fetcher.request(request, limit) {
@@ -169,6 +166,7 @@ impl Driver {
                 info!(target: "opal::derivation", %reason, "dropped L1 data");
             }
             Step::Reset(reason) => self.reset(&reason.to_string()).await?,
+            Step::Critical(error) => return Err(error.into()),
             Step::Idle => self.derivation_ready = false,
         }
         Ok(())
@@ -190,7 +188,13 @@ impl Driver {
         if heads.unsafe_head.number > heads.safe.number {
             let number = heads.safe.number.saturating_add(1);
             if let Some(block) = self.engine.block_by_number(number) {
-                match attributes_match_block(&self.config, &attributes, &block) {
+                let check = attributes_match_block(
+                    &self.config,
+                    attributes.parent.hash,
+                    &attributes.attributes,
+                    &block.block,
+                );
+                match check {
                     Ok(()) => return self.accept_derived(&block, attributes.derived_from),
                     Err(mismatch) => {
                         self.metrics.unsafe_reorgs.inc();
@@ -210,13 +214,13 @@ impl Driver {
                 self.forkchoice.on(Event::UnsafeExtended(reference));
                 self.accept_derived(&block, attributes.derived_from)
             }
-            Err(BuildError::InvalidAttributes(error)) => {
+            Err(BuildError::Engine(EngineError::InvalidAttributes(error))) => {
                 warn!(target: "opal::derivation", %error, parent = attributes.parent.number,
                     "execution refuses the derived block");
-                self.derivation.executed(Executed::Invalid);
+                self.derivation.executed(Executed::Invalid)?;
                 Ok(())
             }
-            Err(BuildError::Engine(error)) => Err(error.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -227,7 +231,7 @@ impl Driver {
     ) -> Result<(), NodeError> {
         let reference = self.block_ref(block)?;
         self.move_heads(Event::SafeDerived { block: reference, derived_from })?;
-        self.derivation.executed(Executed::Valid(reference));
+        self.derivation.executed(Executed::Valid(reference))?;
         self.schedule_sequencing();
         Ok(())
     }
@@ -267,34 +271,30 @@ impl Driver {
 
     async fn reset(&mut self, why: &str) -> Result<(), NodeError> {
         let before = *self.forkchoice.heads();
-        let start = match sync_start::find(&self.config, &self.engine, &self.l1, &self.forkchoice)
-            .await
-        {
-            Ok(start) => start,
-            // The L1 is away or still changing: keep the heads and come back.
-            Err(NodeError::L1(error)) => {
-                warn!(target: "opal::node", %error, why, "reset waits for the L1");
-                self.l1_unverified = true;
-                tokio::time::sleep(BUILD_RETRY).await;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+        let start =
+            match sync_start::find(&self.config, &self.engine, &self.l1, &self.forkchoice).await {
+                Ok(start) => start,
+                // The L1 is away or still changing: keep the heads and come back.
+                Err(NodeError::L1(error)) => {
+                    warn!(target: "opal::node", %error, why, "reset waits for the L1");
+                    self.l1_unverified = true;
+                    tokio::time::sleep(BUILD_RETRY).await;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
         self.fetcher.reset();
-        self.derivation = Derivation::new(
-            self.config.clone(),
-            start.safe,
-            start.system_config,
-            start.l1_start,
-        );
+        let safe = start.derivation.safe_head;
+        let l1_start = start.derivation.l1.number;
+        self.derivation = Derivation::new(self.config.clone(), start.derivation);
         self.derivation_ready = true;
         self.l1_unverified = false;
         self.metrics.resets.inc();
         info!(target: "opal::node", why,
             unsafe_from = before.unsafe_head.number, unsafe_to = start.unsafe_head.number,
-            safe_from = before.safe.number, safe_to = start.safe.number,
-            l1_start = start.l1_start.number, "derivation starts anew");
-        self.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe: start.safe })?;
+            safe_from = before.safe.number, safe_to = safe.number,
+            l1_start, "derivation starts anew");
+        self.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe })?;
         if let Some(sequencer) = &mut self.sequencer {
             sequencer.reset();
         }

@@ -1,6 +1,7 @@
 //! The node's use of the execution engine: labels, references, building.
 
-use opal_execution::{EngineError, ForkchoiceState, LocalEngine, PayloadStatus};
+use alloy_primitives::B256;
+use opal_execution::{EngineError, ForkchoiceState, LocalEngine, PayloadId, PayloadStatus};
 use opal_protocol::{L2BlockRef, PayloadAttributes, RollupConfig, SealedBlock, l2_block_ref};
 
 use crate::error::NodeError;
@@ -9,12 +10,12 @@ use crate::forkchoice::Heads;
 /// Why a block was not built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    /// Execution says that the attributes can never become a block.
-    #[error("invalid payload attributes: {0}")]
-    InvalidAttributes(String),
-    /// Anything else.
+    /// The engine's answer; `InvalidAttributes` says that they can never become a block.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine built a block that it does not take: a fault of the engine.
+    #[error("the engine refuses its own block: {0}")]
+    NotImported(String),
 }
 
 /// The L2 reference of a block.
@@ -32,10 +33,7 @@ pub(crate) fn heads(engine: &LocalEngine, config: &RollupConfig) -> Result<Heads
         .block_by_number(config.genesis.l2.number)
         .ok_or_else(|| NodeError::MissingBlock(config.genesis.l2.to_string()))?;
     if genesis.id() != config.genesis.l2 {
-        return Err(NodeError::WrongL2Genesis {
-            expected: config.genesis.l2,
-            found: genesis.id(),
-        });
+        return Err(NodeError::WrongL2Genesis { expected: config.genesis.l2, found: genesis.id() });
     }
     Ok(Heads {
         unsafe_head: block_ref(config, &engine.head())?,
@@ -54,36 +52,34 @@ pub(crate) fn set_heads(engine: &LocalEngine, heads: &Heads) -> Result<(), Engin
 pub(crate) fn build(
     engine: &LocalEngine,
     heads: &Heads,
-    parent: alloy_primitives::B256,
+    parent: B256,
     attributes: PayloadAttributes,
 ) -> Result<SealedBlock, BuildError> {
-    let invalid = |error| match error {
-        EngineError::InvalidAttributes(error) => BuildError::InvalidAttributes(error.to_string()),
-        other => BuildError::Engine(other),
-    };
-    let id = update(engine, heads, parent, Some(attributes)).map_err(invalid)?;
-    let Some(id) = id else {
-        return Err(EngineError::UnknownPayload.into());
-    };
-    let built = engine.get_payload(id).map_err(invalid)?;
+    let id = update(engine, heads, parent, Some(attributes))?
+        .ok_or_else(|| BuildError::NotImported("no building job was started".to_owned()))?;
+    let built = engine.get_payload(id)?;
     match engine.new_payload(&built.block)? {
-        PayloadStatus::Valid => Ok(built.block),
-        PayloadStatus::Invalid { error, .. } => Err(BuildError::InvalidAttributes(error)),
-        PayloadStatus::Syncing => Err(EngineError::UnknownPayload.into()),
+        PayloadStatus::Valid { .. } => Ok(built.block),
+        PayloadStatus::Invalid { error, .. } => Err(BuildError::NotImported(error)),
+        PayloadStatus::Syncing => {
+            Err(BuildError::NotImported("its parent is not known".to_owned()))
+        }
     }
 }
 
 fn update(
     engine: &LocalEngine,
     heads: &Heads,
-    head: alloy_primitives::B256,
+    head: B256,
     attributes: Option<PayloadAttributes>,
-) -> Result<Option<opal_execution::PayloadId>, EngineError> {
+) -> Result<Option<PayloadId>, EngineError> {
     let state = ForkchoiceState { head, safe: heads.safe.hash, finalized: heads.finalized.hash };
     let updated = engine.fork_choice_updated(state, attributes)?;
     match updated.status {
-        PayloadStatus::Valid => Ok(updated.payload_id),
-        PayloadStatus::Invalid { error, .. } => Err(EngineError::Forkchoice(error)),
-        PayloadStatus::Syncing => Err(EngineError::UnknownHead(head)),
+        PayloadStatus::Valid { .. } => Ok(updated.payload_id),
+        PayloadStatus::Invalid { error, .. } => Err(EngineError::InvalidForkchoice(error)),
+        PayloadStatus::Syncing => {
+            Err(EngineError::InvalidForkchoice(format!("head {head} is not known")))
+        }
     }
 }

@@ -5,15 +5,15 @@ use opal_protocol::BlockId;
 /// Errors that stop the node, or that say why it could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The chain could not be opened.
-    #[error("L2 chain: {0}")]
-    Chain(#[from] opal_execution::ChainError),
     /// The L1 could not be read.
     #[error("L1: {0}")]
     L1(#[from] opal_da::DaError),
     /// The execution engine refused what must not be refused.
     #[error("execution engine: {0}")]
     Engine(#[from] opal_execution::EngineError),
+    /// The engine could not build a block that it must build.
+    #[error("execution engine: {0}")]
+    Build(String),
     /// The engine lacks a block that it should have.
     #[error("execution engine has no L2 block {0}; its data does not belong to this chain")]
     MissingBlock(String),
@@ -23,10 +23,12 @@ pub enum NodeError {
         /// The block.
         block: BlockId,
         /// What is wrong with it.
-        error: opal_protocol::L1InfoError,
+        error: opal_protocol::l1_info::L1InfoError,
     },
     /// The engine's genesis is not the rollup's.
-    #[error("the L2 genesis block is {found}, but the rollup config says {expected}; use the genesis file that belongs to it")]
+    #[error(
+        "the L2 genesis block is {found}, but the rollup config says {expected}; use the genesis file that belongs to it"
+    )]
     WrongL2Genesis {
         /// What the rollup config says.
         expected: BlockId,
@@ -34,7 +36,9 @@ pub enum NodeError {
         found: BlockId,
     },
     /// The L1 is another chain than the rollup config means.
-    #[error("the L1 at the given URL has block {found} where the rollup config starts from {expected}; it is another chain")]
+    #[error(
+        "the L1 at the given URL has block {found} where the rollup config starts from {expected}; it is another chain"
+    )]
     WrongL1Genesis {
         /// What the rollup config says.
         expected: BlockId,
@@ -42,12 +46,29 @@ pub enum NodeError {
         found: alloy_primitives::B256,
     },
     /// The L1 reorganised below what the node holds to be final.
-    #[error("the L1 no longer contains {0}, from which the finalized L2 head comes; check the L1 endpoint, then restart from a clean state")]
+    #[error(
+        "the L1 no longer contains {0}, from which the finalized L2 head comes; check the L1 endpoint, then restart from a clean state"
+    )]
     FinalizedReorged(BlockId),
+    /// Derivation cannot go on.
+    #[error("derivation: {0}")]
+    Derivation(#[from] opal_derivation::CriticalError),
+    /// Derivation was told of a block that it had not asked for.
+    #[error("derivation: {0}")]
+    NotAsked(#[from] opal_derivation::ExecutedError),
     /// A server could not be started.
     #[error(transparent)]
     Rpc(#[from] opal_service::rpc_server::RpcServerError),
     /// Two RPC methods have the same name.
     #[error(transparent)]
     RpcMethod(#[from] jsonrpsee::core::RegisterMethodError),
+}
+
+impl From<crate::engine::BuildError> for NodeError {
+    fn from(error: crate::engine::BuildError) -> Self {
+        match error {
+            crate::engine::BuildError::Engine(error) => error.into(),
+            crate::engine::BuildError::NotImported(error) => Self::Build(error),
+        }
+    }
 }

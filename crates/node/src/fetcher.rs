@@ -26,7 +26,7 @@ pub struct Fetcher {
     /// The block derivation waits for, if it waits for one.
     wanted: Option<u64>,
     /// `None` while the fetch is in flight. Holds at most `LOOK_AHEAD + 1` entries.
-    blocks: BTreeMap<u64, Option<Box<L1Block>>>,
+    blocks: BTreeMap<u64, Option<L1Block>>,
 }
 
 impl Fetcher {
@@ -68,6 +68,8 @@ impl Fetcher {
                 self.tasks.spawn(fetch_blobs(self.l1.clone(), block, hashes));
                 None
             }
+            // The driver answers it from the engine.
+            Request::L2Block { .. } => None,
         }
     }
 
@@ -101,19 +103,23 @@ async fn fetch_block(l1: Arc<L1Client>, number: u64) -> Input {
     loop {
         match l1.block_by_number(number).await {
             Ok(block) => {
-                return Input::L1Block(Box::new(L1Block {
+                return Input::L1Block(L1Block {
                     reference: block.reference,
                     header: block.header.clone(),
                     receipts: block.receipts.clone(),
                     transactions: block.transactions.clone(),
-                }));
+                });
             }
             Err(error) => pause(&mut delay, &error, "L1 block", number).await,
         }
     }
 }
 
-async fn fetch_blobs(l1: Arc<L1Client>, block: L1BlockRef, hashes: Vec<alloy_primitives::B256>) -> Input {
+async fn fetch_blobs(
+    l1: Arc<L1Client>,
+    block: L1BlockRef,
+    hashes: Vec<alloy_primitives::B256>,
+) -> Input {
     let mut delay = FIRST_RETRY;
     loop {
         match l1.blobs(&block, &hashes).await {

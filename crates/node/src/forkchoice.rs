@@ -101,8 +101,7 @@ impl ForkchoiceState {
                 }
             }
             Event::L1Finalized(l1) => {
-                let covered =
-                    self.safe_log.partition_point(|e| e.derived_from.number <= l1.number);
+                let covered = self.safe_log.partition_point(|e| e.derived_from.number <= l1.number);
                 if let Some(entry) = covered.checked_sub(1).and_then(|i| self.safe_log.get(i)) {
                     if entry.safe.number > self.heads.finalized.number {
                         self.heads.finalized = entry.safe;
@@ -140,8 +139,7 @@ mod tests {
         for n in 1..=3 {
             state.on(Event::UnsafeExtended(l2(n)));
         }
-        let heads =
-            state.on(Event::SafeDerived { block: l2(1), derived_from: l1(5) }).unwrap();
+        let heads = state.on(Event::SafeDerived { block: l2(1), derived_from: l1(5) }).unwrap();
         assert_eq!((heads.unsafe_head, heads.safe, heads.finalized), (l2(3), l2(1), l2(0)));
         // A verifier's tip is its safe head.
         let mut verifier = ForkchoiceState::new(l2(0));

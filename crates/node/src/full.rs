@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use alloy_genesis::Genesis;
 use opal_da::L1Client;
 use opal_execution::{Chain, LocalEngine};
 use opal_service::metrics::Metrics;
@@ -16,8 +15,8 @@ use crate::{NodeConfig, NodeError, NodeHandle};
 pub struct FullNodeConfig {
     /// The rollup node.
     pub node: NodeConfig,
-    /// The L2 genesis.
-    pub genesis: Genesis,
+    /// The L2 chain, which must be the rollup's.
+    pub chain: Arc<Chain>,
     /// Where the execution JSON-RPC listens.
     pub rpc: RpcEndpoint,
     /// Where the rollup RPC listens.
@@ -35,22 +34,20 @@ pub struct FullNode {
     pub rpc: RpcHandle,
 }
 
-/// Starts execution from genesis and the rollup node over it.
+/// Starts the rollup node over a chain and answers on both RPCs.
 ///
 /// # Errors
-/// When the genesis is unusable or does not belong to the rollup config, or the L1 does not
-/// answer.
+/// When the chain does not belong to the rollup config, or the L1 does not answer.
 pub async fn start(
     config: FullNodeConfig,
     l1: Arc<L1Client>,
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<FullNode, NodeError> {
-    let chain = Chain::from_genesis(&config.genesis)?;
+    let chain = config.chain;
     let engine = LocalEngine::new(chain.clone());
-    let node =
-        crate::start(config.node, config.rollup_rpc, engine, l1, metrics, shutdown).await?;
-    let module = opal_execution::rpc::module(chain.clone())?;
+    let node = crate::start(config.node, config.rollup_rpc, engine, l1, metrics, shutdown).await?;
+    let module = opal_execution::rpc::module(chain.clone());
     let rpc = config.rpc.serve(module)?;
     Ok(FullNode { chain, node, rpc })
 }

@@ -22,9 +22,9 @@
 pub mod driver;
 mod engine;
 mod error;
-pub mod full;
 mod fetcher;
 pub mod forkchoice;
+pub mod full;
 mod l1_watcher;
 mod metrics;
 mod rpc;

@@ -45,7 +45,9 @@ pub(crate) fn module(
     admin: bool,
 ) -> Result<RpcModule<()>, jsonrpsee::core::RegisterMethodError> {
     let mut module = RpcModule::new(context);
-    module.register_method("optimism_syncStatus", |_, context, _| *context.status.borrow())?;
+    module.register_method("optimism_syncStatus", |_, context, _| {
+        Ok::<_, ErrorObjectOwned>(*context.status.borrow())
+    })?;
     module.register_method("optimism_rollupConfig", |_, context, _| {
         serde_json::to_value(&*context.config).map_err(error)
     })?;
@@ -63,12 +65,11 @@ pub(crate) fn module(
 }
 
 fn output_at(context: &RpcContext, number: u64) -> Result<OutputResponse, ErrorObjectOwned> {
-    let block = context
-        .engine
-        .block_by_number(number)
-        .ok_or_else(|| error(format!("failed to get L2 block ref with sync status: L2 block {number} not found")))?;
+    let block = context.engine.block_by_number(number).ok_or_else(|| {
+        error(format!("failed to get L2 block ref with sync status: L2 block {number} not found"))
+    })?;
     let block_ref = block_ref(&context.config, &block).map_err(error)?;
-    let output = context.engine.output_at(block.hash).map_err(error)?;
+    let output = context.engine.output_at(&block.hash).map_err(error)?;
     Ok(OutputResponse {
         version: B256::ZERO,
         output_root: output_root_v0(

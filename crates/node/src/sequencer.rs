@@ -1,7 +1,7 @@
 //! What the next block of the sequencer holds.
 
-use opal_da::{DaError, L1BlockData, L1Client};
-use opal_derivation::build_attributes;
+use opal_da::{DaError, L1Client};
+use opal_derivation::{EpochData, build_attributes};
 use opal_execution::LocalEngine;
 use opal_protocol::{L1BlockRef, L2BlockRef, PayloadAttributes, RollupConfig, system_config_of};
 use opal_sequencing::{OriginError, choose_origin, must_be_empty};
@@ -36,18 +36,18 @@ impl PlanError {
 pub(crate) struct Sequencer {
     /// L1 blocks that must stand above an origin before it is used.
     conf_depth: u64,
-    /// Origin of the unsafe head, so that an epoch's blocks need no look-up.
-    current: Option<L1BlockRef>,
+    /// The origin of the last block, so that the further blocks of its epoch need no look-up.
+    epoch: Option<(L1BlockRef, EpochData)>,
 }
 
 impl Sequencer {
     pub(crate) const fn new(conf_depth: u64) -> Self {
-        Self { conf_depth, current: None }
+        Self { conf_depth, epoch: None }
     }
 
     /// Forgets the origin: the L1 chain may be another one now.
-    pub(crate) const fn reset(&mut self) {
-        self.current = None;
+    pub(crate) fn reset(&mut self) {
+        self.epoch = None;
     }
 
     /// The attributes of the block after the unsafe head.
@@ -68,17 +68,35 @@ impl Sequencer {
             None
         };
         let choice = choose_origin(config, &parent, current, next)?;
-        let origin = l1.block_by_hash(choice.origin.hash).await?;
+        let epoch = self.epoch_data(config, l1, choice.origin).await?;
 
         let parent_block =
-            engine.block_by_hash(parent.hash).ok_or(PlanError::UnknownHead(parent.hash))?;
-        let system_config = system_config_of(config, &parent_block.block)
+            engine.block_by_hash(&parent.hash).ok_or(PlanError::UnknownHead(parent.hash))?;
+        let system_config = system_config_of(config, parent.hash, &parent_block.block)
             .map_err(|error| PlanError::Attributes(error.to_string()))?;
-        let mut attributes = attributes_on(config, &parent, system_config, &origin, choice.new_epoch)?;
+        let mut attributes = build_attributes(config, &parent, &system_config, epoch, &[])
+            .map_err(|error| PlanError::Attributes(error.to_string()))?;
         attributes.no_tx_pool =
             must_be_empty(config, parent.timestamp, attributes.timestamp, &choice.origin);
-        self.current = Some(choice.origin);
         Ok(attributes)
+    }
+
+    async fn epoch_data(
+        &mut self,
+        config: &RollupConfig,
+        l1: &L1Client,
+        origin: L1BlockRef,
+    ) -> Result<&EpochData, DaError> {
+        let epoch = match self.epoch.take() {
+            Some(epoch) if epoch.0 == origin => epoch,
+            _ => {
+                let block = l1.block_by_hash(origin.hash).await?;
+                let data =
+                    EpochData::new(config, origin.hash, block.header.clone(), &block.receipts);
+                (origin, data)
+            }
+        };
+        Ok(&self.epoch.insert(epoch).1)
     }
 
     async fn current_origin(
@@ -86,28 +104,9 @@ impl Sequencer {
         l1: &L1Client,
         parent: &L2BlockRef,
     ) -> Result<L1BlockRef, DaError> {
-        match self.current {
-            Some(current) if current.id() == parent.l1_origin => Ok(current),
+        match &self.epoch {
+            Some((current, _)) if current.id() == parent.l1_origin => Ok(*current),
             _ => l1.block_ref_by_number(parent.l1_origin.number).await,
         }
     }
-}
-
-fn attributes_on(
-    config: &RollupConfig,
-    parent: &L2BlockRef,
-    system_config: opal_protocol::SystemConfig,
-    origin: &L1BlockData,
-    new_epoch: bool,
-) -> Result<PayloadAttributes, PlanError> {
-    build_attributes(
-        config,
-        parent,
-        &system_config,
-        &origin.header,
-        origin.reference.hash,
-        new_epoch.then_some(origin.receipts.as_slice()),
-        Vec::new(),
-    )
-    .map_err(|error| PlanError::Attributes(error.to_string()))
 }

@@ -15,9 +15,10 @@ use std::collections::HashMap;
 
 use alloy_primitives::B256;
 use opal_da::L1Client;
+use opal_derivation::{DerivationStart, must_walk_back};
 use opal_execution::LocalEngine;
 use opal_protocol::{
-    BlockId, L1BlockRef, L2BlockRef, RollupConfig, SealedBlock, SystemConfig, system_config_of,
+    BlockId, L2BlockRef, RollupConfig, SealedBlock, SystemConfig, system_config_of,
 };
 
 use crate::engine::block_ref;
@@ -25,14 +26,10 @@ use crate::error::NodeError;
 use crate::forkchoice::ForkchoiceState;
 
 /// A consistent place to derive from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct SyncStart {
     pub unsafe_head: L2BlockRef,
-    pub safe: L2BlockRef,
-    /// First L1 block to read; a channel timeout before the safe head's origin.
-    pub l1_start: L1BlockRef,
-    /// As it stood at `l1_start`.
-    pub system_config: SystemConfig,
+    pub derivation: DerivationStart,
 }
 
 /// How an L1 block that we know relates to the L1's chain now.
@@ -121,23 +118,34 @@ pub(crate) async fn find(
     }
 
     let mut start = safe;
-    loop {
-        let timeout = config.channel_timeout(start.timestamp).max(config.channel_timeout(0));
-        let reached = start.l1_origin.number.saturating_add(timeout) <= safe.l1_origin.number;
-        if reached || start.number == config.genesis.l2.number {
-            break;
-        }
+    let mut l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
+    while must_walk_back(config, safe.l1_origin, &start, l1_start.timestamp) {
         start = parent_of(config, engine, &start)?;
+        if start.l1_origin.hash != l1_start.hash {
+            l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
+        }
     }
-    let start_block = block_at(engine, start.hash)?;
-    let system_config = system_config_of(config, &start_block.block)
-        .map_err(|error| NodeError::L1Info { block: start_block.id(), error })?;
-    let l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
-    Ok(SyncStart { unsafe_head, safe, l1_start, system_config })
+    let derivation = DerivationStart {
+        safe_head: safe,
+        safe_system_config: config_at(config, engine, safe.hash)?,
+        l1: l1_start,
+        l1_system_config: config_at(config, engine, start.hash)?,
+    };
+    Ok(SyncStart { unsafe_head, derivation })
+}
+
+fn config_at(
+    config: &RollupConfig,
+    engine: &LocalEngine,
+    hash: B256,
+) -> Result<SystemConfig, NodeError> {
+    let block = block_at(engine, hash)?;
+    system_config_of(config, hash, &block.block)
+        .map_err(|error| NodeError::L1Info { block: block.id(), error })
 }
 
 fn block_at(engine: &LocalEngine, hash: B256) -> Result<SealedBlock, NodeError> {
-    engine.block_by_hash(hash).ok_or_else(|| NodeError::MissingBlock(hash.to_string()))
+    engine.block_by_hash(&hash).ok_or_else(|| NodeError::MissingBlock(hash.to_string()))
 }
 
 fn parent_of(

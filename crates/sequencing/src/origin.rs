@@ -108,9 +108,7 @@ pub fn must_be_empty(
     ];
     let drift_limit = config.max_sequencer_drift(origin.timestamp);
     timestamp > origin.timestamp.saturating_add(drift_limit)
-        || UPGRADES
-            .iter()
-            .any(|fork| config.schedule.activates(*fork, parent_timestamp, timestamp))
+        || UPGRADES.iter().any(|fork| config.schedule.activates(*fork, parent_timestamp, timestamp))
 }
 
 #[cfg(test)]

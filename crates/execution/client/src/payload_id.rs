@@ -137,7 +137,7 @@ mod tests {
             id(|a| a.parent_beacon_block_root = Some(B256::ZERO)),
             id(|a| a.no_tx_pool = true),
             id(|a| a.gas_limit = Some(1)),
-            id(|a| a.eip1559_params = Some(B64::ZERO)),
+            id(|a| a.eip1559_params = Some(B64::repeat_byte(1))),
             id(|a| a.min_base_fee = Some(0)),
         ];
         for (i, one) in ids.iter().enumerate() {

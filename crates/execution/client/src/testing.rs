@@ -37,17 +37,15 @@ fn alloc() -> serde_json::Value {
         alloc.insert(signer(n).address().to_string(), json!({ "balance": "0x3635c9adc5dea00000" }));
     }
     // CALLDATASIZE PUSH0 MSTORE; PUSH1 7 PUSH1 32 PUSH0 LOG1
-    alloc.insert(
-        LOGGER.to_string(),
-        json!({ "balance": "0x0", "code": "0x365f5260076020 5fa1".replace(' ', "") }),
+    alloc.insert(LOGGER.to_string(), json!({ "balance": "0x0", "code": "0x365f52600760205fa1" }));
+    // Error("nope"), written word by word from 0x1c on: selector, 0x20, 4, the text.
+    let code = concat!(
+        "0x6308c379a05f52",
+        "6020602052",
+        "6004604052",
+        "636e6f706560e01b606052",
+        "6064601cfd",
     );
-    // A hand-written Error(string): selector, 0x20, 4, "nope".
-    let code = format!(
-        "0x63{}5f526020600452600460245263{}60e01b60445260646 01cfd",
-        "08c379a0",
-        alloy_primitives::hex::encode("nope")
-    )
-    .replace(' ', "");
     alloc.insert(REVERTER.to_string(), json!({ "balance": "0x0", "code": code }));
     alloc.into()
 }
@@ -297,6 +295,5 @@ pub fn blob_tx(from: u8, nonce: u64, sidecar: BlobTransactionSidecarVariant, fee
         input: Bytes::new(),
     };
     let signed = sign(&signer(from), TxEip4844WithSidecar { tx, sidecar });
-    let tx = alloy_consensus::EthereumTxEnvelope::from(signed);
-    tx.encoded_2718().into()
+    alloy_consensus::EthereumTxEnvelope::Eip4844(signed).encoded_2718().into()
 }

@@ -157,8 +157,10 @@ impl TxPool {
             }
             inner.head.clone()
         };
-        // Outside the lock: proofs take milliseconds.
         head.check_stateless(&tx, &self.config)?;
+        // Who can't pay does not get proofs verified, which takes milliseconds (outside the lock).
+        head.check_account(&tx)?;
+        head.check_blobs(&tx)?;
         let (hash, sender, nonce) = (tx.hash(), tx.sender(), tx.tx().nonce());
         let executable: Vec<B256> = {
             let mut inner = self.write();

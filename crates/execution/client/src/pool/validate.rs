@@ -66,7 +66,7 @@ impl PoolHead {
             .saturating_add(fee.operator_fee(tx.tx().gas_limit()))
     }
 
-    /// Rules that need neither the account nor the other transactions.
+    /// Cheap rules that need neither the account nor the other transactions.
     pub(super) fn check_stateless(
         &self,
         pooled: &PooledTransaction,
@@ -111,7 +111,7 @@ impl PoolHead {
         if tx.authorization_list().is_some_and(|list| list.is_empty()) {
             return Err(PoolError::EmptyAuthorizationList);
         }
-        if tx.is_eip4844() { self.check_blobs(pooled) } else { Ok(()) }
+        Ok(())
     }
 
     fn check_type(&self, tx: &TxEnvelope) -> Result<(), PoolError> {
@@ -171,8 +171,11 @@ impl PoolHead {
 
     /// EIP-4844 and EIP-7594. Verifying the proofs takes about a millisecond a blob, and the
     /// trusted setup is loaded when the first blob arrives.
-    fn check_blobs(&self, pooled: &PooledTransaction) -> Result<(), PoolError> {
+    pub(super) fn check_blobs(&self, pooled: &PooledTransaction) -> Result<(), PoolError> {
         let tx = pooled.tx();
+        if !tx.is_eip4844() {
+            return Ok(());
+        }
         let (Some(params), Some(hashes)) = (&self.blobs, tx.blob_versioned_hashes()) else {
             return Err(PoolError::TypeNotSupported);
         };

@@ -83,6 +83,16 @@ struct Inner {
     clock: u64,
 }
 
+impl Inner {
+    /// A filter that is being used now.
+    fn touch(&mut self, id: u64) -> RpcResult<&mut Entry> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(&id).ok_or_else(|| error::server("filter not found"))?;
+        entry.last_used = self.clock;
+        Ok(entry)
+    }
+}
+
 /// All installed filters.
 pub(super) struct Filters {
     inner: Mutex<Inner>,
@@ -146,8 +156,8 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.blocking("eth_getFilterLogs", |rpc, params| {
         let id: U64 = params.one()?;
-        let filter = match rpc.filters.lock().entries.get(&id.to::<u64>()) {
-            Some(Entry { kind: Kind::Logs(_, filter), .. }) => filter.clone(),
+        let filter = match &rpc.filters.lock().touch(id.to())?.kind {
+            Kind::Logs(_, filter) => filter.clone(),
             _ => return Err(error::server("filter not found")),
         };
         rpc.logs(&filter)
@@ -158,10 +168,7 @@ impl Rpc {
     fn filter_changes(&self, id: u64) -> RpcResult<Changes> {
         let limit = self.config.max_filter_changes;
         let mut inner = self.filters.lock();
-        inner.clock += 1;
-        let now = inner.clock;
-        let entry = inner.entries.get_mut(&id).ok_or_else(|| error::server("filter not found"))?;
-        entry.last_used = now;
+        let entry = inner.touch(id)?;
         Ok(match &mut entry.kind {
             Kind::Blocks(cursor) => {
                 let missed = cursor.advance(&self.chain, limit);

@@ -140,3 +140,6 @@ impl Args<'_> {
         Ok((params.next()?, params.optional_next()?))
     }
 }
+
+#[cfg(test)]
+mod tests;

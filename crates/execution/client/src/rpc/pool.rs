@@ -55,8 +55,9 @@ pub(super) fn register(registry: &mut Registry) {
 fn by_account<T>(
     half: BTreeMap<Address, Vec<PooledTransaction>>,
     show: &impl Fn(&PooledTransaction) -> T,
-) -> BTreeMap<Address, ByNonce<T>> {
-    half.into_iter().map(|(sender, txs)| (sender, by_nonce(&txs, show))).collect()
+) -> BTreeMap<String, ByNonce<T>> {
+    // Keys carry the address checksum, as geth's do.
+    half.into_iter().map(|(sender, txs)| (sender.to_string(), by_nonce(&txs, show))).collect()
 }
 
 fn by_nonce<T>(

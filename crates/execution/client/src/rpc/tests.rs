@@ -1,0 +1,635 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use alloy_consensus::{SignableTransaction, TxEip7702, TxLegacy};
+use alloy_eips::eip7702::Authorization;
+use alloy_primitives::{B256, Bytes, TxKind, U256, hex, keccak256};
+use alloy_signer::SignerSync;
+use opal_protocol::TxEnvelope;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::*;
+use crate::{ForkchoiceState, LocalEngine};
+
+/// The `result` of a call, or its `error`.
+async fn ask(module: &RpcModule<()>, method: &str, params: Value) -> Result<Value, Value> {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let (answer, _) = module.raw_json_request(&request.to_string(), 16).await.unwrap();
+    let mut answer: Value = serde_json::from_str(answer.get()).unwrap();
+    match answer.get("error") {
+        Some(_) => Err(answer["error"].take()),
+        None => Ok(answer["result"].take()),
+    }
+}
+
+async fn ok(module: &RpcModule<()>, method: &str, params: Value) -> Value {
+    ask(module, method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+}
+
+fn l2() -> (LocalEngine, RpcModule<()>) {
+    let engine = l2_engine();
+    let module = module(engine.chain().clone());
+    (engine, module)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn call_logger(from: u8, nonce: u64) -> TxEnvelope {
+    tx(L2_CHAIN_ID, from, nonce, LOGGER, GWEI, Bytes::from([1; 3]))
+}
+
+#[tokio::test]
+async fn every_method_of_this_step_answers_by_its_exact_name() {
+    let (_, module) = l2();
+    let names: Vec<_> = module.method_names().collect();
+    let expected = "eth_chainId eth_blockNumber eth_getBlockByNumber eth_getBlockByHash \
+        eth_getBlockTransactionCountByNumber eth_getBlockTransactionCountByHash \
+        eth_getBlockReceipts eth_getTransactionByHash eth_getTransactionByBlockNumberAndIndex \
+        eth_getTransactionByBlockHashAndIndex eth_getTransactionReceipt eth_getTransactionCount \
+        eth_getBalance eth_getCode eth_getStorageAt eth_getProof eth_call eth_estimateGas \
+        eth_gasPrice eth_maxPriorityFeePerGas eth_blobBaseFee eth_feeHistory \
+        eth_sendRawTransaction eth_getLogs eth_newFilter eth_newBlockFilter \
+        eth_newPendingTransactionFilter eth_getFilterChanges eth_getFilterLogs \
+        eth_uninstallFilter eth_syncing eth_accounts eth_subscribe eth_unsubscribe net_version \
+        net_listening net_peerCount web3_clientVersion web3_sha3 txpool_status txpool_content \
+        txpool_contentFrom txpool_inspect debug_getRawBlock debug_getRawHeader \
+        debug_getRawReceipts debug_getRawTransaction miner_setMaxDASize rpc_modules \
+        eth_getUncleCountByBlockNumber eth_getUncleCountByBlockHash eth_getRawTransactionByHash";
+    for name in expected.split_whitespace() {
+        assert!(names.contains(&name), "{name} is missing");
+    }
+}
+
+#[tokio::test]
+async fn identity_and_utilities() {
+    let (engine, module) = l2();
+    assert_eq!(ok(&module, "eth_chainId", json!([])).await, "0x385");
+    assert_eq!(ok(&module, "net_version", json!([])).await, "901");
+    assert_eq!(ok(&module, "net_listening", json!([])).await, true);
+    assert_eq!(ok(&module, "net_peerCount", json!([])).await, "0x0");
+    assert_eq!(ok(&module, "eth_syncing", json!([])).await, false);
+    assert_eq!(ok(&module, "eth_accounts", json!([])).await, json!([]));
+    let hash = ok(&module, "web3_sha3", json!(["0x68656c6c6f"])).await;
+    assert_eq!(hash, json!(keccak256("hello")));
+    assert!(ok(&module, "web3_clientVersion", json!([])).await.as_str().unwrap().contains("opal"));
+    assert_eq!(ok(&module, "eth_blockNumber", json!([])).await, "0x0");
+    assert_eq!(ok(&module, "miner_setMaxDASize", json!(["0x64", "0x0"])).await, true);
+    engine.chain().da_limits().set(0, 0);
+    let unknown = ask(&module, "eth_nothing", json!([])).await.unwrap_err();
+    assert_eq!(unknown["code"], -32601);
+    let wrong = ask(&module, "eth_getBalance", json!(["0x12"])).await.unwrap_err();
+    assert_eq!(wrong["code"], -32602);
+}
+
+#[tokio::test]
+async fn blocks_transactions_and_receipts_have_the_known_shapes() {
+    let (engine, module) = l2();
+    let raw_tx = raw(&call_logger(0, 0));
+    let hash = ok(&module, "eth_sendRawTransaction", json!([raw_tx])).await;
+    let pending = ok(&module, "eth_getTransactionByHash", json!([hash])).await;
+    assert_eq!(pending["blockHash"], Value::Null);
+    assert_eq!(ok(&module, "eth_getTransactionReceipt", json!([hash])).await, Value::Null);
+    let block = extend(&engine, l2_attributes(&engine.head(), &[minting_deposit(7)]));
+
+    let short = ok(&module, "eth_getBlockByNumber", json!(["latest", false])).await;
+    let expected = [
+        "baseFeePerGas",
+        "blobGasUsed",
+        "difficulty",
+        "excessBlobGas",
+        "extraData",
+        "gasLimit",
+        "gasUsed",
+        "hash",
+        "logsBloom",
+        "miner",
+        "mixHash",
+        "nonce",
+        "number",
+        "parentBeaconBlockRoot",
+        "parentHash",
+        "receiptsRoot",
+        "requestsHash",
+        "sha3Uncles",
+        "size",
+        "stateRoot",
+        "timestamp",
+        "transactions",
+        "transactionsRoot",
+        "uncles",
+        "withdrawals",
+        "withdrawalsRoot",
+    ];
+    assert_eq!(keys(&short), expected);
+    assert_eq!(short["transactions"][2], hash);
+    assert_eq!((&short["number"], &short["hash"]), (&json!("0x1"), &json!(block.hash)));
+    assert_eq!(short["nonce"], "0x0000000000000000");
+    assert_eq!(short["withdrawals"], json!([]));
+    let by_hash = ok(&module, "eth_getBlockByHash", json!([block.hash, true])).await;
+    let [attributes, deposit, tx] = [0, 1, 2].map(|i| by_hash["transactions"][i].clone());
+    assert_eq!(ok(&module, "eth_getTransactionByHash", json!([hash])).await, tx);
+    let params = json!(["0x1", "0x2"]);
+    assert_eq!(ok(&module, "eth_getTransactionByBlockNumberAndIndex", params).await, tx);
+    let params = json!([block.hash, "0x1"]);
+    assert_eq!(ok(&module, "eth_getTransactionByBlockHashAndIndex", params).await, deposit);
+    assert_eq!(
+        keys(&tx),
+        [
+            "accessList",
+            "blockHash",
+            "blockNumber",
+            "blockTimestamp",
+            "chainId",
+            "from",
+            "gas",
+            "gasPrice",
+            "hash",
+            "input",
+            "maxFeePerGas",
+            "maxPriorityFeePerGas",
+            "nonce",
+            "r",
+            "s",
+            "to",
+            "transactionIndex",
+            "type",
+            "v",
+            "value",
+            "yParity"
+        ]
+    );
+    let base_fee = u128::from(block.header().base_fee_per_gas.unwrap());
+    assert_eq!(tx["gasPrice"], format!("{:#x}", base_fee + GWEI));
+    assert_eq!((&tx["type"], &tx["transactionIndex"]), (&json!("0x2"), &json!("0x2")));
+    assert_eq!((&deposit["type"], &deposit["mint"]), (&json!("0x7e"), &json!("0x7")));
+    assert_eq!(deposit["depositReceiptVersion"], "0x1");
+    assert_eq!((&deposit["gasPrice"], &deposit["v"]), (&json!("0x0"), &json!("0x0")));
+    assert_eq!(attributes["from"], "0xdeaddeaddeaddeaddeaddeaddeaddeaddead0001");
+
+    let receipt = ok(&module, "eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!(
+        keys(&receipt),
+        [
+            "blobGasUsed",
+            "blockHash",
+            "blockNumber",
+            "contractAddress",
+            "cumulativeGasUsed",
+            "daFootprintGasScalar",
+            "effectiveGasPrice",
+            "from",
+            "gasUsed",
+            "l1BaseFeeScalar",
+            "l1BlobBaseFee",
+            "l1BlobBaseFeeScalar",
+            "l1Fee",
+            "l1GasPrice",
+            "l1GasUsed",
+            "logs",
+            "logsBloom",
+            "status",
+            "to",
+            "transactionHash",
+            "transactionIndex",
+            "type"
+        ]
+    );
+    assert_eq!((&receipt["status"], &receipt["contractAddress"]), (&json!("0x1"), &Value::Null));
+    // Least size 100 bytes, scalars 1: 100e6 * (16 * 10 gwei + 1) / 1e12.
+    assert_eq!(receipt["l1Fee"], format!("{:#x}", 16_000_000));
+    assert_eq!(receipt["l1GasUsed"], format!("{:#x}", 1_600));
+    let log = &receipt["logs"][0];
+    assert_eq!(log["topics"], json!([B256::with_last_byte(7)]));
+    assert_eq!(log["data"], json!(B256::with_last_byte(3)));
+    assert_eq!((&log["logIndex"], &log["removed"]), (&json!("0x0"), &json!(false)));
+    assert_eq!(log["transactionHash"], hash);
+
+    let receipts = ok(&module, "eth_getBlockReceipts", json!([block.hash])).await;
+    assert_eq!(receipts[2], receipt);
+    assert_eq!(ok(&module, "eth_getBlockReceipts", json!(["0x1"])).await, receipts);
+    assert_eq!(
+        (&receipts[1]["depositNonce"], &receipts[1]["depositReceiptVersion"]),
+        (&json!("0x0"), &json!("0x1"))
+    );
+    assert!(receipts[1].get("l1Fee").is_none());
+    assert_eq!(receipts[1]["effectiveGasPrice"], "0x0");
+
+    assert_eq!(ok(&module, "eth_getBlockTransactionCountByNumber", json!(["0x1"])).await, "0x3");
+    assert_eq!(ok(&module, "eth_getBlockByNumber", json!(["0x99", false])).await, Value::Null);
+    assert_eq!(ok(&module, "eth_getTransactionByHash", json!([B256::ZERO])).await, Value::Null);
+    assert_eq!(
+        ok(&module, "eth_getBlockByNumber", json!(["earliest", false])).await["number"],
+        "0x0"
+    );
+    assert_eq!(ok(&module, "debug_getRawTransaction", json!([hash])).await, json!(raw_tx));
+    let header = ok(&module, "debug_getRawHeader", json!(["latest"])).await;
+    assert_eq!(keccak256(hex::decode(header.as_str().unwrap()).unwrap()), block.hash);
+    let raw_block = ok(&module, "debug_getRawBlock", json!(["latest"])).await;
+    let raw_block = hex::decode(raw_block.as_str().unwrap()).unwrap();
+    let decoded: opal_protocol::Block = alloy_rlp::Decodable::decode(&mut &raw_block[..]).unwrap();
+    assert_eq!(decoded.header.hash_slow(), block.hash);
+    assert_eq!(
+        ok(&module, "debug_getRawReceipts", json!(["latest"])).await.as_array().unwrap().len(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn legacy_and_set_code_transactions_show_their_own_fields() {
+    let (engine, module) = l2();
+    let legacy = TxLegacy {
+        chain_id: Some(L2_CHAIN_ID),
+        nonce: 0,
+        gas_price: 30 * GWEI,
+        gas_limit: 100_000,
+        to: TxKind::Create,
+        value: U256::ZERO,
+        input: Bytes::from_static(&hex!("5f5ff3")),
+    };
+    let signature = signer(0).sign_hash_sync(&legacy.signature_hash()).unwrap();
+    let parity = u64::from(signature.v());
+    let legacy = TxEnvelope::Legacy(legacy.into_signed(signature));
+    let authorization =
+        Authorization { chain_id: U256::from(L2_CHAIN_ID), address: LOGGER, nonce: 0 };
+    let signature = signer(2).sign_hash_sync(&authorization.signature_hash()).unwrap();
+    let set_code = TxEip7702 {
+        chain_id: L2_CHAIN_ID,
+        nonce: 0,
+        gas_limit: 200_000,
+        max_fee_per_gas: 100 * GWEI,
+        max_priority_fee_per_gas: GWEI,
+        to: RECIPIENT,
+        authorization_list: vec![authorization.into_signed(signature)],
+        ..Default::default()
+    };
+    let signature = signer(1).sign_hash_sync(&set_code.signature_hash()).unwrap();
+    let set_code = TxEnvelope::Eip7702(set_code.into_signed(signature));
+    for tx in [&legacy, &set_code] {
+        ok(&module, "eth_sendRawTransaction", json!([raw(tx)])).await;
+    }
+    extend(&engine, l2_attributes(&engine.head(), &[]));
+    let shown = ok(&module, "eth_getTransactionByHash", json!([legacy.tx_hash()])).await;
+    assert_eq!(shown["v"], format!("{:#x}", L2_CHAIN_ID * 2 + 35 + parity));
+    assert_eq!((&shown["type"], &shown["chainId"]), (&json!("0x0"), &json!("0x385")));
+    assert!(shown.get("yParity").is_none() && shown.get("maxFeePerGas").is_none());
+    assert_eq!(shown["to"], Value::Null);
+    let receipt = ok(&module, "eth_getTransactionReceipt", json!([legacy.tx_hash()])).await;
+    assert_eq!(receipt["contractAddress"], json!(signer(0).address().create(0)));
+
+    let shown = ok(&module, "eth_getTransactionByHash", json!([set_code.tx_hash()])).await;
+    assert_eq!(
+        keys(&shown["authorizationList"][0]),
+        ["address", "chainId", "nonce", "r", "s", "yParity"]
+    );
+    let code = ok(&module, "eth_getCode", json!([signer(2).address(), "latest"])).await;
+    let designator = format!("0xef0100{}", hex::encode(LOGGER));
+    assert_eq!(code, designator);
+}
+
+#[tokio::test]
+async fn state_is_read_at_any_tag() {
+    let (engine, module) = l2();
+    let me = signer(0).address();
+    let genesis = engine.head();
+    engine.chain().pool().add_raw(&raw(&transfer(0, 0, GWEI))).unwrap();
+    let one = extend(&engine, l2_attributes(&genesis, &[]));
+    engine.chain().pool().add_raw(&raw(&transfer(0, 1, GWEI))).unwrap();
+    let balance = |tag: Value| ask(&module, "eth_getBalance", json!([RECIPIENT, tag]));
+    assert_eq!(balance(json!("latest")).await, Ok(json!("0x1")));
+    assert_eq!(balance(json!("safe")).await, Ok(json!("0x0")));
+    assert_eq!(balance(json!("finalized")).await, Ok(json!("0x0")));
+    assert_eq!(balance(json!({ "blockHash": one.hash })).await, Ok(json!("0x1")));
+    assert_eq!(balance(json!({ "blockNumber": "0x0" })).await, Ok(json!("0x0")));
+    let error = balance(json!("0x55")).await.unwrap_err();
+    assert_eq!((&error["code"], &error["message"]), (&json!(-32000), &json!("header not found")));
+    let nonce = |tag: &'static str| ask(&module, "eth_getTransactionCount", json!([me, tag]));
+    assert_eq!(
+        (nonce("latest").await, nonce("pending").await),
+        (Ok(json!("0x1")), Ok(json!("0x2")))
+    );
+    assert_eq!(ok(&module, "eth_getTransactionCount", json!([me])).await, "0x1");
+    let slot = ok(
+        &module,
+        "eth_getStorageAt",
+        json!([opal_protocol::predeploys::L1_BLOCK, "0x7", "latest"]),
+    );
+    assert_eq!(slot.await, json!(B256::with_last_byte(1)));
+
+    let params = json!([opal_protocol::predeploys::L1_BLOCK, ["0x7"], "latest"]);
+    let proof = ok(&module, "eth_getProof", params).await;
+    assert_eq!(
+        keys(&proof),
+        ["accountProof", "address", "balance", "codeHash", "nonce", "storageHash", "storageProof"]
+    );
+    assert_eq!(proof["storageProof"][0]["value"], "0x1");
+    let root = proof["accountProof"][0].as_str().unwrap();
+    assert_eq!(keccak256(hex::decode(root).unwrap()), one.header().state_root);
+
+    let pending = ok(&module, "eth_getBlockByNumber", json!(["pending", false])).await;
+    assert_eq!((&pending["number"], &pending["hash"]), (&json!("0x2"), &Value::Null));
+    assert_eq!(pending["transactions"].as_array().unwrap().len(), 1);
+    let state = ForkchoiceState { head: one.hash, safe: one.hash, finalized: one.hash };
+    engine.fork_choice_updated(state, None).unwrap();
+    assert_eq!(balance(json!("finalized")).await, Ok(json!("0x1")));
+}
+
+#[tokio::test]
+async fn calls_and_estimates() {
+    let (_, module) = l2();
+    let me = signer(0).address();
+    let call = |request: Value| ask(&module, "eth_call", json!([request, "latest"]));
+    assert_eq!(call(json!({ "to": LOGGER, "data": "0x0102" })).await, Ok(json!("0x")));
+    let error = call(json!({ "to": REVERTER })).await.unwrap_err();
+    assert_eq!(error["code"], 3);
+    assert_eq!(error["message"], "execution reverted: nope");
+    assert!(error["data"].as_str().unwrap().starts_with("0x08c379a0"), "{error}");
+    // PUSH1 1 SLOAD PUSH0 MSTORE PUSH1 32 PUSH0 RETURN, put in place by overrides.
+    let overrides = json!({ RECIPIENT.to_string(): {
+        "code": "0x6001545f5260205ff3",
+        "stateDiff": { B256::with_last_byte(1).to_string(): B256::with_last_byte(0x42) }
+    }});
+    let params = json!([{ "to": RECIPIENT, "input": "0x" }, "latest", overrides]);
+    assert_eq!(ok(&module, "eth_call", params).await, json!(B256::with_last_byte(0x42)));
+    // NUMBER PUSH0 MSTORE PUSH1 32 PUSH0 RETURN.
+    let overrides = json!({ RECIPIENT.to_string(): { "code": "0x435f5260205ff3" } });
+    let params = json!([{ "to": RECIPIENT }, "latest", overrides, { "number": "0x63" }]);
+    assert_eq!(ok(&module, "eth_call", params).await, json!(B256::with_last_byte(0x63)));
+    let poor = json!({ "from": RECIPIENT, "to": me, "value": "0x1", "gas": "0x5208" });
+    let error = call(poor).await.unwrap_err();
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("insufficient funds"), "{error}");
+
+    let estimate = |request: Value| ask(&module, "eth_estimateGas", json!([request]));
+    let transfer = json!({ "from": me, "to": RECIPIENT, "value": "0x1" });
+    assert_eq!(estimate(transfer).await, Ok(json!("0x5208")));
+    let error = estimate(json!({ "from": me, "to": REVERTER })).await.unwrap_err();
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!(3), &json!("execution reverted: nope"))
+    );
+    let gas = estimate(json!({ "from": me, "to": LOGGER, "data": "0x0102" })).await.unwrap();
+    let gas = u64::from_str_radix(&gas.as_str().unwrap()[2..], 16).unwrap();
+    assert!((21_800..25_000).contains(&gas), "{gas}");
+    let enough = json!({ "from": me, "to": LOGGER, "data": "0x0102", "gas": format!("{gas:#x}") });
+    assert!(call(enough).await.is_ok());
+    let error =
+        estimate(json!({ "from": me, "to": LOGGER, "data": "0x0102", "gas": "0x5300" })).await;
+    let message = error.unwrap_err()["message"].clone();
+    assert_eq!(message, "gas required exceeds allowance (21248)");
+    let create = json!({ "from": me, "data": "0x5f5ff3" });
+    assert!(estimate(create).await.is_ok());
+}
+
+#[tokio::test]
+async fn fees_come_from_the_chain() {
+    let (engine, module) = l2();
+    for nonce in 0..3 {
+        engine.chain().pool().add_raw(&raw(&transfer(0, nonce, 2 * GWEI))).unwrap();
+        extend(&engine, l2_attributes(&engine.head(), &[]));
+    }
+    let history = ok(&module, "eth_feeHistory", json!(["0x2", "latest", [10.0, 90.0]])).await;
+    assert_eq!(
+        keys(&history),
+        [
+            "baseFeePerBlobGas",
+            "baseFeePerGas",
+            "blobGasUsedRatio",
+            "gasUsedRatio",
+            "oldestBlock",
+            "reward"
+        ]
+    );
+    assert_eq!(history["oldestBlock"], "0x2");
+    assert_eq!(history["baseFeePerGas"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        history["reward"],
+        json!([["0x77359400", "0x77359400"], ["0x77359400", "0x77359400"]])
+    );
+    let next = engine.chain().pool().head().base_fee;
+    assert_eq!(history["baseFeePerGas"][2], format!("{next:#x}"));
+    let none = ok(&module, "eth_feeHistory", json!([5, "latest"])).await;
+    assert_eq!(none["baseFeePerGas"].as_array().unwrap().len(), 5);
+    assert!(none.get("reward").is_none_or(Value::is_null));
+    for params in [json!(["0x1", "latest", [90, 10]]), json!(["0x1", "latest", [101]])] {
+        let error = ask(&module, "eth_feeHistory", params).await.unwrap_err();
+        assert!(error["message"].as_str().unwrap().starts_with("invalid reward percentile"));
+    }
+    assert!(ask(&module, "eth_feeHistory", json!(["0x1", "0x99"])).await.is_err());
+    let tip = ok(&module, "eth_maxPriorityFeePerGas", json!([])).await;
+    assert_eq!(tip, format!("{:#x}", 1_000_000));
+    let base_fee = engine.head().header().base_fee_per_gas.unwrap();
+    let price = ok(&module, "eth_gasPrice", json!([])).await;
+    assert_eq!(price, format!("{:#x}", base_fee + 1_000_000));
+    assert_eq!(ok(&module, "eth_blobBaseFee", json!([])).await, "0x1");
+}
+
+#[tokio::test]
+async fn logs_by_range_hash_and_filter() {
+    let engine = l2_engine();
+    let config = RpcConfig { max_log_blocks: 4, max_logs: 3, max_filters: 2, ..Default::default() };
+    let module = module_with(engine.chain().clone(), config);
+    let all = json!({ "fromBlock": "earliest", "toBlock": "latest", "address": LOGGER });
+    let log_filter = ok(&module, "eth_newFilter", json!([{ "address": LOGGER }])).await;
+    let block_filter = ok(&module, "eth_newBlockFilter", json!([])).await;
+    let genesis = engine.head();
+    let mut blocks = Vec::new();
+    for nonce in 0..3 {
+        engine.chain().pool().add_raw(&raw(&call_logger(0, nonce))).unwrap();
+        blocks.push(extend(&engine, l2_attributes(&engine.head(), &[])));
+    }
+    let count = |value: &Value| value.as_array().unwrap().len();
+    assert_eq!(count(&ok(&module, "eth_getLogs", json!([all])).await), 3);
+    for (filter, expected) in [
+        (json!({ "blockHash": blocks[1].hash }), 1),
+        (json!({ "fromBlock": "0x2", "toBlock": "0x99" }), 2),
+        (json!({ "fromBlock": "0x1", "topics": [B256::with_last_byte(7)] }), 3),
+        (json!({ "fromBlock": "0x1", "topics": [[B256::with_last_byte(7), B256::ZERO]] }), 3),
+        (json!({ "fromBlock": "0x1", "topics": [null] }), 3),
+        (json!({ "fromBlock": "0x1", "topics": [B256::with_last_byte(8)] }), 0),
+        (json!({ "fromBlock": "0x1", "address": [REVERTER] }), 0),
+        (json!({}), 1),
+    ] {
+        assert_eq!(count(&ok(&module, "eth_getLogs", json!([filter])).await), expected, "{filter}");
+    }
+    for (filter, code) in [
+        (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602),
+        (json!({ "blockHash": B256::ZERO }), -32000),
+    ] {
+        assert_eq!(ask(&module, "eth_getLogs", json!([filter])).await.unwrap_err()["code"], code);
+    }
+    let changes = ok(&module, "eth_getFilterChanges", json!([block_filter])).await;
+    assert_eq!(changes, json!([blocks[0].hash, blocks[1].hash, blocks[2].hash]));
+    assert_eq!(count(&ok(&module, "eth_getFilterChanges", json!([log_filter])).await), 3);
+    assert_eq!(ok(&module, "eth_getFilterChanges", json!([log_filter])).await, json!([]));
+
+    // A reorg: the three come back as removed, newest first, and are mined again in one block.
+    set_head(&engine, genesis.hash);
+    let mut attributes = l2_attributes(&genesis, &[]);
+    attributes.timestamp += 1;
+    let other = extend(&engine, attributes);
+    let logs = ok(&module, "eth_getFilterChanges", json!([log_filter])).await;
+    let removed: Vec<_> = (0..6).map(|i| logs[i]["removed"].as_bool().unwrap()).collect();
+    assert_eq!(removed, [true, true, true, false, false, false]);
+    assert_eq!(logs[0]["blockNumber"], "0x3");
+    let changes = ok(&module, "eth_getFilterChanges", json!([block_filter])).await;
+    assert_eq!(changes, json!([other.hash]));
+    assert_eq!(count(&ok(&module, "eth_getFilterLogs", json!([log_filter])).await), 3);
+
+    engine.chain().pool().add_raw(&raw(&call_logger(0, 3))).unwrap();
+    for _ in 0..4 {
+        extend(&engine, l2_attributes(&engine.head(), &[]));
+    }
+    let error = ask(&module, "eth_getLogs", json!([all])).await.unwrap_err();
+    assert_eq!(error["message"], "exceed maximum block range: 4");
+    let many = json!({ "fromBlock": "0x0", "toBlock": "0x3" });
+    let error = ask(&module, "eth_getLogs", json!([many])).await.unwrap_err();
+    assert_eq!(error["message"], "query returned more than 3 results");
+
+    // A third filter drives out the one that was used longest ago.
+    let third = ok(&module, "eth_newPendingTransactionFilter", json!([])).await;
+    let gone = ask(&module, "eth_getFilterChanges", json!([block_filter])).await.unwrap_err();
+    assert_eq!(gone["message"], "filter not found");
+    let hash = engine.chain().pool().add_raw(&raw(&transfer(1, 0, GWEI))).unwrap();
+    assert_eq!(ok(&module, "eth_getFilterChanges", json!([third])).await, json!([hash]));
+    assert_eq!(ok(&module, "eth_uninstallFilter", json!([third])).await, true);
+    assert_eq!(ok(&module, "eth_uninstallFilter", json!([third])).await, false);
+}
+
+#[tokio::test]
+async fn pool_is_shown_as_geth_shows_it() {
+    let (engine, module) = l2();
+    let me = signer(0).address();
+    let pool = engine.chain().pool();
+    let hash = pool.add_raw(&raw(&transfer(0, 0, GWEI))).unwrap();
+    pool.add_raw(&raw(&transfer(0, 2, GWEI))).unwrap();
+    let status = ok(&module, "txpool_status", json!([])).await;
+    assert_eq!(status, json!({ "pending": "0x1", "queued": "0x1" }));
+    let content = ok(&module, "txpool_content", json!([])).await;
+    assert_eq!(content["pending"][me.to_string()]["0"]["hash"], json!(hash));
+    assert_eq!(content["queued"][me.to_string()]["2"]["nonce"], "0x2");
+    let from = ok(&module, "txpool_contentFrom", json!([me])).await;
+    assert_eq!(from["pending"], content["pending"][me.to_string()]);
+    let inspect = ok(&module, "txpool_inspect", json!([])).await;
+    let expected = format!("{RECIPIENT}: 1 wei + 100000 gas × 100000000000 wei");
+    assert_eq!(inspect["pending"][me.to_string()]["0"], expected);
+    let again = json!([raw(&transfer(0, 0, GWEI))]);
+    let error = ask(&module, "eth_sendRawTransaction", again).await.unwrap_err();
+    assert_eq!((&error["code"], &error["message"]), (&json!(-32000), &json!("already known")));
+}
+
+#[tokio::test]
+async fn subscriptions_follow_head_logs_and_pool() {
+    let (engine, module) = l2();
+    let subscribe = |params: Value| {
+        let module = module.clone();
+        async move {
+            let params: Vec<Value> = serde_json::from_value(params).unwrap();
+            module.subscribe_unbounded("eth_subscribe", params).await.unwrap()
+        }
+    };
+    let mut heads = subscribe(json!(["newHeads"])).await;
+    let mut logs = subscribe(json!(["logs", { "address": LOGGER }])).await;
+    let mut hashes = subscribe(json!(["newPendingTransactions"])).await;
+    let mut full = subscribe(json!(["newPendingTransactions", true])).await;
+    let genesis = engine.head();
+    let hash = engine.chain().pool().add_raw(&raw(&call_logger(0, 0))).unwrap();
+    let one = extend(&engine, l2_attributes(&genesis, &[]));
+    let head: Value = heads.next().await.unwrap().unwrap().0;
+    assert_eq!((&head["hash"], &head["number"]), (&json!(one.hash), &json!("0x1")));
+    assert!(head.get("transactions").is_none());
+    let log: Value = logs.next().await.unwrap().unwrap().0;
+    assert_eq!((&log["transactionHash"], &log["removed"]), (&json!(hash), &json!(false)));
+    assert_eq!(hashes.next::<B256>().await.unwrap().unwrap().0, hash);
+
+    set_head(&engine, genesis.hash);
+    let log: Value = logs.next().await.unwrap().unwrap().0;
+    assert_eq!((&log["transactionHash"], &log["removed"]), (&json!(hash), &json!(true)));
+    let second = engine.chain().pool().add_raw(&raw(&transfer(1, 0, GWEI))).unwrap();
+    // The full form of the first one is there only as long as the pool has it.
+    loop {
+        let tx: Value = full.next().await.unwrap().unwrap().0;
+        if tx["hash"] == json!(second) {
+            assert_eq!(tx["from"], json!(signer(1).address()));
+            break;
+        }
+    }
+    let error = ask(&module, "eth_subscribe", json!(["nothing"])).await.unwrap_err();
+    assert_eq!(error["message"], "no \"nothing\" subscription in eth namespace");
+}
+
+#[tokio::test]
+async fn l1_receipts_show_blob_gas() {
+    use alloy_eips::eip4844::builder::{SidecarBuilder, SimpleCoder};
+    let engine = l1_engine(false);
+    let module = module(engine.chain().clone());
+    let sidecar = SidecarBuilder::<SimpleCoder>::from_slice(b"data")
+        .build_4844_with_settings(c_kzg::ethereum_kzg_settings(0))
+        .unwrap();
+    let raw = blob_tx(0, 0, sidecar.into(), 100 * GWEI);
+    let hash = ok(&module, "eth_sendRawTransaction", json!([raw])).await;
+    extend(&engine, l1_attributes(&engine.head()));
+    let receipt = ok(&module, "eth_getTransactionReceipt", json!([hash])).await;
+    assert_eq!(
+        (&receipt["blobGasUsed"], &receipt["blobGasPrice"]),
+        (&json!("0x20000"), &json!("0x1"))
+    );
+    assert!(receipt.get("l1Fee").is_none());
+    let tx = ok(&module, "eth_getTransactionByHash", json!([hash])).await;
+    assert_eq!(tx["blobVersionedHashes"].as_array().unwrap().len(), 1);
+    assert_eq!(tx["maxFeePerBlobGas"], format!("{:#x}", 100 * GWEI));
+    // Clients of the Ethereum network type read everything.
+    let block = ok(&module, "eth_getBlockByNumber", json!(["latest", true])).await;
+    let block: alloy_rpc_types_eth::Block = serde_json::from_value(block).unwrap();
+    assert_eq!(block.header.hash, engine.head().hash);
+    assert_eq!(block.header.inner, *engine.head().header());
+    let _: alloy_rpc_types_eth::TransactionReceipt = serde_json::from_value(receipt).unwrap();
+}
+
+/// The JSON objects of the vectors have no field that ours lack, or say otherwise.
+#[tokio::test]
+async fn vectors_have_the_same_fields() {
+    let folder = std::env::var_os("OPAL_VECTORS").map_or_else(
+        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/vectors"),
+        std::path::PathBuf::from,
+    );
+    let Ok(files) = std::fs::read_dir(folder.join("rpc")) else {
+        eprintln!("ignored: no rpc vectors in {}", folder.display());
+        return;
+    };
+    let (engine, module) = l2();
+    engine.chain().pool().add_raw(&raw(&transfer(0, 0, GWEI))).unwrap();
+    let block = extend(&engine, l2_attributes(&engine.head(), &[]));
+    let shown = ok(&module, "eth_getBlockByHash", json!([block.hash, true])).await;
+    let receipts = ok(&module, "eth_getBlockReceipts", json!([block.hash])).await;
+    let mut checked = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let both = [
+            (&json["transactions"], &shown["transactions"][0], &Value::Null),
+            // The vector's deposit receipt also has fee fields, which ours show on others only.
+            (&json["receipts"], &receipts[0], &receipts[1]),
+        ];
+        for (theirs, ours, also) in both {
+            for object in theirs.as_array().into_iter().flatten() {
+                for key in keys(object) {
+                    // A deposit has no parity, and the operator fee is shown when it is set.
+                    if ["yParity", "operatorFeeScalar", "operatorFeeConstant"].contains(&key) {
+                        continue;
+                    }
+                    assert!(ours.get(key).or(also.get(key)).is_some(), "{key}");
+                }
+                assert_eq!(object["type"], ours["type"]);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0, "nothing was checked");
+}

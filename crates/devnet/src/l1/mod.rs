@@ -33,8 +33,8 @@ use url::Url;
 
 use beacon::BeaconApi;
 use blob_store::{BlobStore, Retention};
-pub use producer::{MAX_REORG_DEPTH, ProducerError, Reorg};
 use producer::{LabelLag, Producer, Tick};
+pub use producer::{MAX_REORG_DEPTH, ProducerError, Reorg};
 use slots::SlotClock;
 
 const TARGET: &str = "opal::devnet";
@@ -67,7 +67,9 @@ pub enum L1Error {
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// The genesis describes a chain of another kind.
-    #[error("L1 genesis: the chain must follow Ethereum's rules of Prague or later from genesis on")]
+    #[error(
+        "L1 genesis: the chain must follow Ethereum's rules of Prague or later from genesis on"
+    )]
     Fork,
     /// Slots need a length.
     #[error("the L1 block time must be at least 1 second")]
@@ -127,9 +129,7 @@ impl EmbeddedL1 {
 
         let stop = shutdown.token();
         shutdown.spawn_critical("L1 beacon API", async move {
-            axum::serve(beacon, api.router())
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
+            axum::serve(beacon, api.router()).with_graceful_shutdown(stop.cancelled_owned()).await
         });
         shutdown.spawn_critical("L1 block producer", produce(producer.clone(), shutdown.clone()));
         info!(

@@ -319,7 +319,7 @@ fn reorgs_of_depth_1_to_8_keep_every_transaction() {
         assert_eq!(blobs[0].blob(), blob(depth as u8).as_slice());
     }
     let state = manual.l1.chain.state_at(&manual.l1.chain.head().hash).unwrap();
-    let received = state.account(SOMEBODY).unwrap().unwrap().balance;
+    let received = state.account(&SOMEBODY).unwrap().unwrap().balance;
     assert_eq!(received, U256::from(hashes.len()), "each transaction counts once");
 }
 
@@ -353,10 +353,10 @@ fn a_safe_block_may_be_replaced_but_a_finalized_one_never() {
 #[tokio::test]
 async fn a_blob_is_served_in_both_forms() {
     let mut manual = Manual::new(L1Fork::Prague);
-    let signer = &accounts().users()[0];
+    let signer = accounts().users()[0].clone();
     manual.next();
-    manual.send(&blob_transaction(L1Fork::Prague, signer, 0, &[1, 2]));
-    manual.send(&blob_transaction(L1Fork::Prague, signer, 1, &[3]));
+    manual.send(&blob_transaction(L1Fork::Prague, &signer, 0, &[1, 2]));
+    manual.send(&blob_transaction(L1Fork::Prague, &signer, 1, &[3]));
     let block = manual.next();
     let hashes: Vec<B256> = block
         .block
@@ -503,10 +503,9 @@ async fn rpc(l1: &EmbeddedL1, method: &str, params: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_l1_answers_and_stops() {
-    let mut config = config(L1Fork::Prague, unix_time().as_secs() - BLOCK_TIME);
-    // The next block is far enough away not to come between.
+    // The first block is due now, the next one too far away to come between.
+    let mut config = config(L1Fork::Prague, unix_time().as_secs() - 3600);
     config.block_time = 3600;
-    config.genesis.timestamp = unix_time().as_secs() - 3600;
     let shutdown = Shutdown::new();
     let l1 = EmbeddedL1::start(config.clone(), &shutdown).await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

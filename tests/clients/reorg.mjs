@@ -36,6 +36,12 @@ await main('reorg', async (rollup) => {
     }
   }
   const hashAt = async (n) => (await l1.getBlock({ blockNumber: n })).hash
+  /** Hashes of the newest twelve L1 blocks by number. */
+  const blocksByNumber = async () => {
+    const head = await l1.getBlockNumber()
+    const numbers = Array.from({ length: 12 }, (_, i) => head - BigInt(i)).filter((n) => n >= 0n)
+    return new Map(await Promise.all(numbers.map(async (n) => [n, await hashAt(n)])))
+  }
   await until('L1 has ten blocks', async () => (await l1.getBlockNumber()) > 10n, 60)
 
   for (const depth of depths) {
@@ -49,17 +55,16 @@ await main('reorg', async (rollup) => {
     const first = await receiptOf(l1, depositHash, 'deposit before the reorg')
     await until('L2 reaches the epoch of the deposit', async () => BigInt((await rollup.syncStatus()).unsafe_l2.l1origin.number) >= first.blockNumber, 60)
 
-    const head = await l1.getBlock()
-    const fork = head.number - BigInt(depth)
-    const [kept, dropped] = [await hashAt(fork), await hashAt(fork + 1n)]
+    const before = await blocksByNumber()
     const safeBefore = (await rollup.verifierStatus()).safe_l2
     const unsafeBefore = (await rollup.syncStatus()).unsafe_l2
-    await rpc(endpoints.l1Rpc, 'dev_reorg', [depth])
-    // The L1 may have gained a block between our reading and the reorg.
-    const now = await l1.getBlock({ blockNumber: fork + 2n }).catch(() => undefined)
-    const replacedAt = (await hashAt(fork + 1n)) !== dropped ? fork + 1n : fork + 2n
-    same(await hashAt(fork), kept, `the L1 block below a reorg of depth ${depth} stays`)
-    check(replacedAt === fork + 1n || now, `dev_reorg(${depth}) replaced the block ${depth} deep`)
+    const { commonAncestor, oldHead, newHead } = await rpc(endpoints.l1Rpc, 'dev_reorg', [depth])
+    const fork = BigInt(commonAncestor.number)
+    same([oldHead.number, newHead.number], [commonAncestor.number + depth, commonAncestor.number + depth], `heights around a reorg of depth ${depth}`)
+    same(await hashAt(fork), before.get(fork), 'the newest common block')
+    for (const [n, hash] of before) {
+      if (n > fork) check((await hashAt(n)) !== hash, `L1 block ${n} is another one after a reorg of depth ${depth}`)
+    }
 
     await new Promise((resolve) => setTimeout(resolve, 500))
     await stop()

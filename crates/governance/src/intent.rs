@@ -329,7 +329,8 @@ mod tests {
 
     #[test]
     fn values_that_cannot_work_are_named() {
-        let changes: [(&str, fn(&mut Intent)); 3] = [
+        type Change = (&'static str, fn(&mut Intent));
+        let changes: [Change; 3] = [
             ("gasLimit", |i| i.gas_limit = 20_000_000),
             ("roles.batcher", |i| i.roles.batcher = Address::ZERO),
             ("l2ChainId", |i| i.l2_chain_id = 0),

@@ -124,3 +124,53 @@ pub(crate) fn fund(
         account.balance = account.balance.saturating_add(*balance);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::accounts::{DevAccounts, TEST_MNEMONIC};
+    use crate::intent::EmbeddedL1;
+    use crate::{in_process, steps};
+    use opal_evm::ChainSpec;
+    use opal_evm::revm::primitives::hardfork::SpecId;
+
+    #[test]
+    fn the_fork_decides_rules_and_blob_schedule() {
+        let base = Intent::devnet(&DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap());
+        for (fork, spec_id, blobs) in [
+            (L1Fork::Prague, SpecId::PRAGUE, vec!["cancun", "prague"]),
+            (L1Fork::Osaka, SpecId::OSAKA, vec!["cancun", "osaka", "prague"]),
+        ] {
+            let embedded_l1 = EmbeddedL1 { fork, ..base.embedded_l1.clone() };
+            let intent = Intent { embedded_l1, ..base.clone() };
+            let plan = steps::plan(&intent, in_process::DEPLOYER).unwrap();
+            let genesis = l1_genesis(&intent, &plan, 5).unwrap();
+            let spec = ChainSpec::from_genesis(&genesis).unwrap();
+            assert!(!spec.is_l2());
+            assert_eq!((spec.chain_id, spec.evm_spec(5)), (900, spec_id));
+            assert!(genesis.config.blob_schedule.keys().eq(blobs.iter()));
+
+            let (block, state) = opal_evm::genesis(&spec, &genesis).unwrap();
+            let header = block.header();
+            assert_eq!((header.number, header.timestamp, header.gas_limit), (0, 5, 60_000_000));
+            assert_eq!(header.base_fee_per_gas, Some(1_000_000_000));
+            assert!(header.requests_hash.is_some() && header.withdrawals_root.is_some());
+            for (address, account) in system_contracts() {
+                let code = &genesis.alloc[&address].code;
+                assert_eq!(code, &account.code);
+                assert!(state.account(&address).unwrap().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn balances_add_up() {
+        let address = Address::repeat_byte(1);
+        let mut alloc = BTreeMap::new();
+        for balance in [U256::from(1), U256::MAX] {
+            fund(&mut alloc, &BTreeMap::from([(address, balance)]));
+        }
+        assert_eq!(alloc[&address].balance, U256::MAX);
+    }
+}

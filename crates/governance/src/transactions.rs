@@ -9,7 +9,9 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
 use alloy_provider::Provider;
 use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
+use alloy_transport::TransportResult;
 use opal_protocol::L1BlockRef;
+use opal_service::http::error_text;
 
 use crate::steps::{CREATE2_PROXY, Check, Plan, Query, Step};
 
@@ -185,11 +187,8 @@ async fn read(
     }
 }
 
-fn request<T, E: std::fmt::Display>(
-    doing: &'static str,
-    answer: Result<T, E>,
-) -> Result<T, TransactionsError> {
-    answer.map_err(|e| TransactionsError::Request { doing, reason: e.to_string() })
+fn request<T>(doing: &'static str, answer: TransportResult<T>) -> Result<T, TransactionsError> {
+    answer.map_err(|e| TransactionsError::Request { doing, reason: error_text(&e) })
 }
 
 /// The deployer's account and the nonce of its next transaction.
@@ -216,7 +215,7 @@ impl<P: Provider> Sender<'_, P> {
             .value(value)
             .input(TransactionInput::both(input.clone()));
         let gas = self.provider.estimate_gas(call).block(BlockId::latest()).await;
-        let gas = gas.map_err(|e| failed(e.to_string()))?;
+        let gas = gas.map_err(|e| failed(error_text(&e)))?;
         let fees = request("estimate fees", self.provider.estimate_eip1559_fees().await)?;
         let mut tx = TxEip1559 {
             chain_id: self.chain_id,
@@ -234,7 +233,7 @@ impl<P: Provider> Sender<'_, P> {
             self.signer.sign_transaction_sync(&mut tx).map_err(|e| failed(e.to_string()))?;
         let tx = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
         let sent = self.provider.send_raw_transaction(&tx).await;
-        let sent = sent.map_err(|e| failed(e.to_string()))?;
+        let sent = sent.map_err(|e| failed(error_text(&e)))?;
         self.nonce = self.nonce.saturating_add(1);
         Ok(*sent.tx_hash())
     }
@@ -286,7 +285,7 @@ impl<P: Provider> Sender<'_, P> {
         self.top_up(STEP, CREATE2_PROXY_SENDER, U256::from(CREATE2_PROXY_COST)).await?;
         let sent = self.provider.send_raw_transaction(&CREATE2_PROXY_TRANSACTION).await;
         let sent =
-            sent.map_err(|e| TransactionsError::Step { step: STEP, reason: e.to_string() })?;
+            sent.map_err(|e| TransactionsError::Step { step: STEP, reason: error_text(&e) })?;
         self.mined(STEP, *sent.tx_hash()).await
     }
 }
@@ -295,9 +294,15 @@ impl<P: Provider> Sender<'_, P> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::accounts::{DevAccounts, TEST_MNEMONIC};
+    use crate::deploy_to_l1;
+    use crate::intent::{Intent, OperatorFee};
     use alloy_consensus::Transaction;
     use alloy_consensus::transaction::SignerRecoverable;
     use alloy_eips::Decodable2718;
+    use alloy_provider::DynProvider;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
 
     #[test]
     fn the_keyless_transaction_creates_the_deployment_proxy() {
@@ -307,5 +312,121 @@ mod tests {
         assert_eq!(sender.create(tx.nonce()), CREATE2_PROXY);
         let cost = u128::from(tx.gas_limit()) * tx.gas_price().unwrap();
         assert_eq!(cost, u128::from(CREATE2_PROXY_COST));
+    }
+
+    /// An anvil process that ends with the test.
+    struct Anvil {
+        process: Child,
+        provider: DynProvider,
+    }
+
+    impl Anvil {
+        /// Starts the program that the variable `ANVIL` names, on a free port.
+        fn start(arguments: &[&str]) -> Option<Self> {
+            let Some(program) = std::env::var_os("ANVIL") else {
+                eprintln!("ignored: ANVIL names no anvil program, deployment is not tested on one");
+                return None;
+            };
+            let mut process = Command::new(program)
+                .args(["--port", "0"])
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            let address = lines
+                .find_map(|line| line.unwrap().strip_prefix("Listening on ").map(str::to_owned))
+                .unwrap();
+            // Anvil must not wait for somebody to read what it prints.
+            std::thread::spawn(move || lines.for_each(drop));
+            let url = url::Url::parse(&format!("http://{address}")).unwrap();
+            let provider = opal_service::http::provider(&url).unwrap();
+            Some(Self { process, provider })
+        }
+    }
+
+    impl Drop for Anvil {
+        fn drop(&mut self) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+
+    fn devnet() -> (DevAccounts, Intent) {
+        let accounts = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap();
+        let intent = Intent {
+            min_base_fee: 5,
+            operator_fee: OperatorFee { scalar: 1, constant: 2 },
+            ..Intent::devnet(&accounts)
+        };
+        (accounts, intent)
+    }
+
+    #[tokio::test]
+    async fn a_deployment_can_be_repeated_and_notices_another_intent() {
+        let Some(anvil) = Anvil::start(&[]) else { return };
+        let (accounts, intent) = devnet();
+        let deployer = &accounts.users()[0];
+        let provider = &anvil.provider;
+
+        let first = deploy_to_l1(provider, deployer, &intent).await.unwrap();
+        assert_eq!(first.rollup_config.l1_chain_id, 31337);
+        assert_eq!(first.rollup_config.genesis.l1, first.l1_start.id());
+        assert_eq!(first.rollup_config.genesis.l2_time, first.l1_start.timestamp);
+        let batcher = provider.get_balance(intent.roles.batcher).await.unwrap();
+        assert_eq!(batcher, intent.batcher_funding);
+
+        // Nothing is left to do: no transaction, hence no block, and so the very same chain.
+        let nonce = provider.get_transaction_count(deployer.address()).await.unwrap();
+        let second = deploy_to_l1(provider, deployer, &intent).await.unwrap();
+        assert_eq!(provider.get_transaction_count(deployer.address()).await.unwrap(), nonce);
+        assert_eq!(second.rollup_config, first.rollup_config);
+
+        let other = Intent { gas_limit: 30_000_000, ..intent.clone() };
+        let error = deploy_to_l1(provider, deployer, &other).await.unwrap_err().to_string();
+        assert!(error.contains("SystemConfig.gasLimit") && error.contains("salt"), "{error}");
+        let salted = Intent { salt: B256::repeat_byte(1), ..other };
+        deploy_to_l1(provider, deployer, &salted).await.unwrap();
+
+        let elsewhere = Intent { l1_chain_id: Some(1), ..intent };
+        let error = deploy_to_l1(provider, deployer, &elsewhere).await.unwrap_err().to_string();
+        assert!(error.contains("31337"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_off_deployment_is_taken_up_again() {
+        let Some(anvil) = Anvil::start(&["--block-time", "1"]) else { return };
+        let (accounts, intent) = devnet();
+        let deployer = &accounts.users()[1];
+        let plan = crate::steps::plan(&intent, deployer.address()).unwrap();
+        let part = Plan { steps: plan.steps[..6].to_vec(), checks: vec![], ..plan.clone() };
+        let batcher = (intent.roles.batcher, U256::ZERO);
+        deploy(&anvil.provider, deployer, &part, 31337, batcher).await.unwrap();
+        let done = anvil.provider.get_transaction_count(deployer.address()).await.unwrap();
+        assert_eq!(done, 6);
+
+        deploy(&anvil.provider, deployer, &plan, 31337, batcher).await.unwrap();
+        let done = anvil.provider.get_transaction_count(deployer.address()).await.unwrap();
+        assert_eq!(done, plan.steps.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn an_l1_without_the_deployment_proxy_gets_it() {
+        let Some(anvil) = Anvil::start(&["--disable-default-create2-deployer"]) else { return };
+        let (accounts, intent) = devnet();
+        assert!(anvil.provider.get_code_at(CREATE2_PROXY).await.unwrap().is_empty());
+        deploy_to_l1(&anvil.provider, &accounts.users()[0], &intent).await.unwrap();
+        let code = anvil.provider.get_code_at(CREATE2_PROXY).await.unwrap();
+        assert_eq!(code, crate::l1_genesis::CREATE2_PROXY_CODE);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_the_l1_refuses_is_named() {
+        let Some(anvil) = Anvil::start(&["--accounts", "1"]) else { return };
+        let (accounts, intent) = devnet();
+        // This account has no ether there.
+        let error = deploy_to_l1(&anvil.provider, &accounts.users()[5], &intent).await.unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("\"create ProxyAdmin\""), "{error}");
     }
 }

@@ -273,3 +273,19 @@ fn l2_senders_must_afford_the_l1_fee() {
     let fee = cost - balance;
     add(chain, &custom(0, |tx| tx.value = all - fee - U256::from(fee.to::<u64>()))).unwrap();
 }
+
+#[test]
+fn damaged_transactions_are_refused_without_harm() {
+    let engine = l2_engine();
+    let good = raw(&transfer(0, 0, GWEI));
+    for (position, bit) in (0..good.len()).flat_map(|i| [(i, 1), (i, 0x80)]) {
+        let mut bad = good.to_vec();
+        bad[position] ^= bit;
+        // Most are refused; the few that decode are somebody else's, who has no money.
+        if let Ok(tx) = PooledTransaction::decode(&bad) {
+            assert_ne!(tx.hash(), transfer(0, 0, GWEI).tx_hash());
+            assert!(engine.chain().pool().add(tx).is_err());
+        }
+        assert!(PooledTransaction::decode(&good[..position]).is_err());
+    }
+}

@@ -79,7 +79,6 @@ impl Rpc {
             storage_hash: proof.storage_root,
             account_proof: proof.account_proof,
             storage_proof,
-            ..Default::default()
         })
     }
 }

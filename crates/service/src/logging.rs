@@ -15,8 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogArgs {
-    /// Filter: a level (error, warn, info, debug, trace) or directives such as
-    /// `info,opal::da=debug`.
+    /// Filter: a level (error, warn, info, debug, trace) for Opal's own records, or directives such
+    /// as `info,opal::da=debug`.
     #[arg(
         long = "log-level",
         alias = "log.level",
@@ -76,7 +76,7 @@ pub enum LogError {
 /// When the filter does not parse, or logging was already initialised.
 pub fn init(args: &LogArgs) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
-        .parse(&args.level)
+        .parse(directives(&args.level))
         .map_err(|e| LogError::Filter { value: args.level.clone(), reason: e.to_string() })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(StderrAboveStatus);
     let installed = match args.format {
@@ -87,6 +87,14 @@ pub fn init(args: &LogArgs) -> Result<(), LogError> {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     };
     installed.map_err(|_| LogError::AlreadyInitialised)
+}
+
+/// A bare level is meant for Opal; the libraries below it stay at warnings.
+fn directives(level: &str) -> String {
+    match level.parse::<tracing::Level>() {
+        Ok(level) => format!("warn,opal={level}"),
+        Err(_) => level.to_owned(),
+    }
 }
 
 /// Whether [`set_status`] draws anything: only a terminal has a status line.

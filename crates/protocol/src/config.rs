@@ -102,10 +102,14 @@ struct ConfigJson {
     deposit_contract_address: Address,
     l1_system_config_address: Address,
     // Written by older releases of the reference node; read and passed on, never required.
-    #[serde(default, skip_serializing_if = "Address::is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     protocol_versions_address: Address,
     #[serde(default)]
     chain_op_config: BaseFeeConfig,
+}
+
+fn is_zero(address: &Address) -> bool {
+    address.is_zero()
 }
 
 impl Serialize for RollupConfig {

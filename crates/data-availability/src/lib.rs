@@ -1,1 +1,19 @@
-//! placeholder
+//! Data availability: reading L1, and posting the L2 chain to it.
+//!
+//! - [`L1Client`] reads blocks, receipts and blobs and checks every byte against the hashes that
+//!   commit to it, so that an endpoint can withhold but not deceive.
+//! - [`Batcher`] follows a sequencer and posts its blocks as channels of batches, in blobs or in
+//!   calldata.
+
+pub mod batcher;
+mod beacon;
+mod error;
+mod l1_client;
+mod rpc_block;
+
+pub use batcher::{
+    Batcher, BatcherArgs, BatcherConfig, BatcherError, BatcherStats, DataAvailabilityType,
+};
+pub use beacon::{BeaconClient, SlotRule};
+pub use error::DaError;
+pub use l1_client::{BlockTag, L1BlockData, L1Client};

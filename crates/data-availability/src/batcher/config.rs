@@ -1,0 +1,166 @@
+//! The batcher's configuration. One that exists can be used.
+
+use std::time::Duration;
+
+use opal_protocol::blob::MAX_BLOB_DATA;
+use opal_service::TxManagerConfig;
+use opal_service::keys::Key;
+use opal_service::metrics::Metrics;
+use url::Url;
+
+use super::{BatcherArgs, BatcherError, CompressionAlgo, DataAvailabilityType};
+
+/// Most blobs in one transaction. Osaka allows no more, and earlier forks' blocks hold few more.
+pub(crate) const MAX_BLOBS_PER_TX: usize = 6;
+
+/// What the batcher works with.
+#[derive(Clone, Debug)]
+pub struct BatcherConfig {
+    pub(crate) l1_rpc: Url,
+    pub(crate) l2_rpc: Url,
+    pub(crate) rollup_rpc: Url,
+    pub(crate) key: Key,
+    pub(crate) poll_interval: Duration,
+    pub(crate) wait_node_sync: bool,
+    pub(crate) max_pending: usize,
+    pub(crate) posting: Posting,
+    pub(crate) tx_manager: TxManagerConfig,
+    pub(crate) metrics: Option<Metrics>,
+}
+
+/// How blocks become transactions.
+#[derive(Clone, Debug)]
+pub(crate) struct Posting {
+    pub da: DataAvailabilityType,
+    pub compression: CompressionAlgo,
+    /// L1 blocks for which a channel stays open; 0 for no limit.
+    pub max_channel_duration: u64,
+    /// L1 blocks kept in reserve before a deadline.
+    pub sub_safety_margin: u64,
+    /// Frames that make a channel full.
+    pub target_num_frames: usize,
+    /// Largest frame, its overhead included, in bytes.
+    pub max_frame_size: usize,
+}
+
+impl Posting {
+    /// Frames in one transaction: a blob holds one, and so does calldata.
+    pub(crate) const fn frames_per_tx(&self) -> usize {
+        match self.da {
+            DataAvailabilityType::Blobs => MAX_BLOBS_PER_TX,
+            DataAvailabilityType::Calldata => 1,
+        }
+    }
+}
+
+impl BatcherConfig {
+    /// A development chain's batcher: posts what there is with every L1 block, and waits for one
+    /// confirmation.
+    ///
+    /// # Errors
+    /// When an address is no URL.
+    pub fn devnet(
+        l1: Url,
+        l2_rpc: &str,
+        rollup_rpc: &str,
+        key: Key,
+        da: DataAvailabilityType,
+    ) -> Result<Self, BatcherError> {
+        let parse = |flag, text: &str| {
+            Url::parse(text)
+                .map_err(|error| BatcherError::Flag { flag, reason: format!("{text:?}: {error}") })
+        };
+        Ok(Self {
+            l1_rpc: l1,
+            l2_rpc: parse("--l2-eth-rpc", l2_rpc)?,
+            rollup_rpc: parse("--rollup-rpc", rollup_rpc)?,
+            key,
+            poll_interval: Duration::from_millis(100),
+            wait_node_sync: false,
+            max_pending: 16,
+            posting: Posting {
+                da,
+                compression: CompressionAlgo::Auto,
+                max_channel_duration: 1,
+                sub_safety_margin: 4,
+                target_num_frames: 1,
+                max_frame_size: max_frame_size(da, 120_000),
+            },
+            tx_manager: TxManagerConfig {
+                poll_interval: Duration::from_millis(100),
+                ..TxManagerConfig::default()
+            },
+            metrics: None,
+        })
+    }
+
+    /// Registers `opal_batcher_*` in a registry.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+}
+
+/// The version byte of batcher data takes one byte beside the frame.
+fn max_frame_size(da: DataAvailabilityType, max_calldata: usize) -> usize {
+    match da {
+        DataAvailabilityType::Blobs => MAX_BLOB_DATA - 1,
+        DataAvailabilityType::Calldata => max_calldata - 1,
+    }
+}
+
+impl TryFrom<BatcherArgs> for BatcherConfig {
+    type Error = BatcherError;
+
+    fn try_from(args: BatcherArgs) -> Result<Self, BatcherError> {
+        let flag = |flag, reason: &str| BatcherError::Flag { flag, reason: reason.to_owned() };
+        let key = match (&args.private_key, &args.mnemonic) {
+            (Some(secret), None) => Key::from_hex(secret)
+                .map_err(|source| BatcherError::Key { flag: "--private-key", source })?,
+            (None, Some(phrase)) => Key::from_mnemonic(phrase, &args.hd_path)
+                .map_err(|source| BatcherError::Key { flag: "--mnemonic / --hd-path", source })?,
+            (None, None) => {
+                return Err(flag("--private-key", "give it, or --mnemonic (OPAL_BATCHER_* too)"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(flag("--private-key", "give it or --mnemonic, not both"));
+            }
+        };
+        if args.poll_interval < Duration::from_millis(10) {
+            return Err(flag("--poll-interval", "must be 10ms or more"));
+        }
+        let target_num_frames = usize::from(args.target_num_frames);
+        let da = args.data_availability_type;
+        if da == DataAvailabilityType::Blobs && target_num_frames > MAX_BLOBS_PER_TX {
+            return Err(flag("--target-num-frames", "a transaction carries 6 blobs at most"));
+        }
+        let max_pending = match args.max_pending_tx {
+            0 => usize::MAX,
+            limit => limit,
+        };
+        let max_calldata = usize::try_from(args.max_l1_tx_size_bytes).unwrap_or(usize::MAX);
+        if max_calldata < 200 {
+            return Err(flag("--max-l1-tx-size-bytes", "must be 200 or more"));
+        }
+        Ok(Self {
+            l1_rpc: args.l1_eth_rpc,
+            l2_rpc: args.l2_eth_rpc,
+            rollup_rpc: args.rollup_rpc,
+            key,
+            poll_interval: args.poll_interval,
+            wait_node_sync: args.wait_node_sync,
+            max_pending,
+            posting: Posting {
+                da,
+                compression: args.compression_algo,
+                max_channel_duration: args.max_channel_duration,
+                sub_safety_margin: args.sub_safety_margin,
+                target_num_frames,
+                max_frame_size: max_frame_size(da, max_calldata),
+            },
+            tx_manager: TxManagerConfig { max_pending, ..TxManagerConfig::from(&args.tx_manager) },
+            metrics: None,
+        })
+    }
+}

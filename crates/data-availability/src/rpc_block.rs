@@ -1,0 +1,151 @@
+//! Blocks and receipts as JSON-RPC gives them, turned into consensus objects and checked.
+
+use alloy_consensus::{BlockBody, Header, proofs};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::eip4895::Withdrawals;
+use alloy_primitives::{B256, Log, U64, keccak256};
+use opal_protocol::{Block, BlockId, DEPOSIT_TX_TYPE, Receipt, SealedBlock, TxEnvelope, TxType};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::DaError;
+
+/// Answer of `eth_getBlockBy…` with full transactions.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RpcBlock {
+    #[serde(flatten)]
+    header: alloy_rpc_types_eth::Header,
+    transactions: Vec<Box<RawValue>>,
+    #[serde(default)]
+    withdrawals: Option<Withdrawals>,
+}
+
+/// The part of a transaction that must be read before its type is known.
+#[derive(Deserialize)]
+struct TxKindOnly {
+    #[serde(default, rename = "type")]
+    ty: U64,
+}
+
+/// Which transactions a block may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    L1,
+    L2,
+}
+
+impl RpcBlock {
+    /// The block, once its header hashes to the hash claimed and its transactions to the root in
+    /// the header.
+    pub(crate) fn verify(self, layer: Layer) -> Result<SealedBlock, DaError> {
+        let hash = self.header.hash;
+        let header: Header = self.header.inner;
+        let id = BlockId { hash, number: header.number };
+        let wrong = |reason: String| DaError::Inconsistent { block: id, reason };
+        let computed = header.hash_slow();
+        if computed != hash {
+            // Also the sign of a header field that this version does not know.
+            return Err(wrong(format!("the header fields known hash to {computed}")));
+        }
+        let mut transactions = Vec::with_capacity(self.transactions.len());
+        for raw in &self.transactions {
+            transactions.push(transaction(id, raw, layer)?);
+        }
+        let root = proofs::calculate_transaction_root(&transactions);
+        if root != header.transactions_root {
+            return Err(wrong(format!("its transactions hash to {root}")));
+        }
+        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: self.withdrawals };
+        Ok(SealedBlock { hash, block: std::sync::Arc::new(Block { header, body }) })
+    }
+}
+
+fn transaction(block: BlockId, raw: &RawValue, layer: Layer) -> Result<TxEnvelope, DaError> {
+    let wrong = |reason: String| DaError::Inconsistent { block, reason };
+    let kind: TxKindOnly = serde_json::from_str(raw.get())
+        .map_err(|_| wrong("it lists a transaction without fields".to_owned()))?;
+    let ty: u64 = kind.ty.to();
+    let known = ty <= 4 || (layer == Layer::L2 && ty == u64::from(DEPOSIT_TX_TYPE));
+    if !known {
+        return Err(DaError::UnknownTransactionType { block, ty });
+    }
+    let tx: TxEnvelope = serde_json::from_str(raw.get())
+        .map_err(|e| wrong(format!("a transaction of type {ty} does not decode: {e}")))?;
+    // The JSON states the hash beside the fields; only the fields are covered by the root.
+    let computed = keccak256(tx.encoded_2718());
+    if computed != tx.tx_hash() {
+        return Err(wrong(format!("transaction {} hashes to {computed}", tx.tx_hash())));
+    }
+    Ok(tx)
+}
+
+/// A receipt as JSON-RPC gives it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RpcReceipt {
+    #[serde(default, rename = "type")]
+    ty: U64,
+    #[serde(default)]
+    status: Option<U64>,
+    cumulative_gas_used: U64,
+    logs: Vec<Log>,
+}
+
+/// The block's receipts, once they hash to the root in its header.
+pub(crate) fn verify_receipts(
+    block: &SealedBlock,
+    receipts: Vec<RpcReceipt>,
+) -> Result<Vec<Receipt>, DaError> {
+    let wrong = |reason: String| DaError::Inconsistent { block: block.id(), reason };
+    let expected = block.block.body.transactions.len();
+    if receipts.len() != expected {
+        let found = receipts.len();
+        return Err(wrong(format!("it has {expected} transactions but {found} receipts")));
+    }
+    let receipts = receipts
+        .into_iter()
+        .map(|receipt| {
+            let ty: u64 = receipt.ty.to();
+            let tx_type = u8::try_from(ty).ok().and_then(|ty| TxType::try_from(ty).ok());
+            let (Some(tx_type), Some(status)) = (tx_type, receipt.status) else {
+                return Err(wrong(format!("a receipt of type {ty} has no status or no known type")));
+            };
+            Ok(Receipt {
+                tx_type,
+                success: status == U64::from(1),
+                cumulative_gas_used: receipt.cumulative_gas_used.to(),
+                logs: receipt.logs,
+                deposit_nonce: None,
+                deposit_receipt_version: None,
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let root = proofs::ordered_trie_root_with_encoder(&receipts, |receipt, out| {
+        receipt.encode_2718(out);
+    });
+    if root != block.header().receipts_root {
+        return Err(wrong(format!("its receipts hash to {root}")));
+    }
+    Ok(receipts)
+}
+
+/// Hash, number, parent and time of a block; all other fields are left unread.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RpcBlockRef {
+    pub(crate) hash: B256,
+    number: U64,
+    parent_hash: B256,
+    timestamp: U64,
+}
+
+impl RpcBlockRef {
+    pub(crate) fn reference(&self) -> opal_protocol::L1BlockRef {
+        opal_protocol::L1BlockRef {
+            hash: self.hash,
+            number: self.number.to(),
+            parent_hash: self.parent_hash,
+            timestamp: self.timestamp.to(),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use alloy_eips::{BlockId, BlockNumberOrTag, Encodable2718};
 use alloy_network::TxSignerSync;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
 use alloy_provider::Provider;
-use alloy_rpc_types_eth::{TransactionInput, TransactionRequest};
+use alloy_rpc_types_eth::{Block, TransactionInput, TransactionRequest};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_transport::TransportResult;
 use opal_protocol::L1BlockRef;
@@ -114,7 +114,7 @@ pub async fn deploy(
 ) -> Result<L1BlockRef, TransactionsError> {
     let count = provider.get_transaction_count(signer.address()).pending().await;
     let nonce = request("read the deployer's nonce", count)?;
-    let mut sender = Sender { provider, signer, chain_id, nonce };
+    let mut sender = Sender { provider, signer, chain_id, nonce, mined_in: 0 };
 
     sender.ensure_create2_proxy().await?;
     // Creations don't depend on each other: they may share a block.
@@ -136,11 +136,7 @@ pub async fn deploy(
     }
     sender.top_up("fund the batcher", batcher.0, batcher.1).await?;
 
-    let latest = provider.get_block_by_number(BlockNumberOrTag::Latest).await;
-    let block = request("read the newest block", latest)?.ok_or(TransactionsError::Request {
-        doing: "read the newest block",
-        reason: "the L1 has none".to_owned(),
-    })?;
+    let block = sender.newest_block().await?;
     verify(provider, &plan.checks, block.header.hash).await?;
     Ok(L1BlockRef::from_header(block.header.hash, &block.header.inner))
 }
@@ -197,6 +193,8 @@ struct Sender<'a, P> {
     signer: &'a PrivateKeySigner,
     chain_id: u64,
     nonce: u64,
+    /// Number of the newest block known to hold one of its transactions.
+    mined_in: u64,
 }
 
 impl<P: Provider> Sender<'_, P> {
@@ -239,11 +237,12 @@ impl<P: Provider> Sender<'_, P> {
     }
 
     /// Waits until a transaction is in a block and demands that it succeeded.
-    async fn mined(&self, step: &'static str, hash: B256) -> Result<(), TransactionsError> {
+    async fn mined(&mut self, step: &'static str, hash: B256) -> Result<(), TransactionsError> {
         let start = Instant::now();
         loop {
             let receipt = self.provider.get_transaction_receipt(hash).await;
             if let Some(receipt) = request("wait for a receipt", receipt)? {
+                self.mined_in = self.mined_in.max(receipt.block_number.unwrap_or_default());
                 return if receipt.status() {
                     Ok(())
                 } else {
@@ -256,6 +255,24 @@ impl<P: Provider> Sender<'_, P> {
                 return Err(TransactionsError::NotMined { step, transaction: hash, seconds });
             }
             tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// The newest block. An endpoint of several machines may answer from one that has not seen the
+    /// deployment yet; that one is waited for.
+    async fn newest_block(&self) -> Result<Block, TransactionsError> {
+        const DOING: &str = "read the newest block";
+        let start = Instant::now();
+        loop {
+            let latest = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+            match request(DOING, latest)? {
+                Some(block) if block.header.number >= self.mined_in => return Ok(block),
+                _ if start.elapsed() > MINING_DEADLINE => {
+                    let reason = format!("it stays below block {}", self.mined_in);
+                    return Err(TransactionsError::Request { doing: DOING, reason });
+                }
+                _ => tokio::time::sleep(POLL_INTERVAL).await,
+            }
         }
     }
 

@@ -66,9 +66,20 @@ pub fn decode_extra_data(
     timestamp: u64,
     data: &Bytes,
 ) -> Result<ExtraData, ExtraDataError> {
-    let (expected, version) = if config.is_active(Hardfork::Jovian, timestamp) {
+    decode_extra_data_of_fork(config.schedule.at(timestamp), data)
+}
+
+/// Reads the extra data of an L2 header of a block with this fork.
+///
+/// # Errors
+/// When it is not in the form of the fork.
+pub fn decode_extra_data_of_fork(
+    fork: Hardfork,
+    data: &Bytes,
+) -> Result<ExtraData, ExtraDataError> {
+    let (expected, version) = if fork >= Hardfork::Jovian {
         (17, 1)
-    } else if config.is_active(Hardfork::Holocene, timestamp) {
+    } else if fork >= Hardfork::Holocene {
         (9, 0)
     } else {
         (0, 0)
@@ -100,6 +111,12 @@ pub fn encode_extra_data(
 ) -> Bytes {
     let Some(params) = eip1559_params else { return Bytes::new() };
     let params = if params == B64::ZERO { default_eip1559_params(config) } else { params };
+    write_extra_data(params, min_base_fee)
+}
+
+/// The extra data that holds these parameters: Holocene's form, or Jovian's when there is a lowest
+/// base fee.
+pub fn write_extra_data(params: B64, min_base_fee: Option<u64>) -> Bytes {
     let mut out = Vec::with_capacity(17);
     out.push(u8::from(min_base_fee.is_some()));
     out.extend_from_slice(params.as_slice());

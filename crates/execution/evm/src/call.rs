@@ -120,10 +120,9 @@ pub fn call(
     // Gas that is free must be so whatever the base fee is; the BASEFEE opcode then gives zero,
     // as it does in the reference client.
     let basefee = if tx.gas_price == 0 { 0 } else { header.base_fee_per_gas.unwrap_or_default() };
-    if let Some(blob) = blob.as_mut().filter(|_| spec.blob_params(time).is_some()) {
-        if tx.max_fee_per_blob_gas == 0 {
-            blob.blob_gasprice = 0;
-        }
+    let free_blobs = tx.max_fee_per_blob_gas == 0 && !spec.is_l2();
+    if let Some(blob) = blob.as_mut().filter(|_| free_blobs) {
+        blob.blob_gasprice = 0;
     }
     let block = BlockEnv {
         number: U256::from(header.number),

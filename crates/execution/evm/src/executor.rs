@@ -13,6 +13,7 @@ use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, hex};
 use alloy_trie::EMPTY_ROOT_HASH;
 use alloy_trie::root::{ordered_trie_root_encoded, ordered_trie_root_with_encoder};
+use opal_protocol::extra_data::ExtraDataError;
 use opal_protocol::predeploys::{
     BEACON_ROOTS, CREATE2_DEPLOYER, HISTORY_STORAGE, L2_TO_L1_MESSAGE_PASSER,
 };
@@ -24,7 +25,7 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;
 
 use crate::handler::{self, BlockDb, EvmError, L2Tx, OpalEvm};
-use crate::header::{ExtraDataError, FeeExtraData, next_base_fee, next_excess_blob_gas};
+use crate::header::{extra_data, next_base_fee, next_excess_blob_gas};
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::requests::{self, InvalidDepositLog};
 use crate::tx_env::tx_env;
@@ -134,9 +135,7 @@ impl BlockInput {
         };
         let extra_data = match attributes.eip1559_params {
             None => Bytes::new(),
-            Some(params) => {
-                FeeExtraData::from_attributes(spec, time, params, attributes.min_base_fee)?.encode()
-            }
+            Some(params) => extra_data(spec, time, params, attributes.min_base_fee)?,
         };
         Ok(Self {
             timestamp: time,

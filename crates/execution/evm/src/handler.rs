@@ -309,7 +309,6 @@ impl<'a> Handler for L2Handler<'a> {
         let mut account = journal.load_account_mut(caller)?.data;
         account.incr_balance(U256::from(mint));
         account.bump_nonce();
-        drop(account);
         journal.commit_tx();
         let gas_used = if is_system && !regolith { 0 } else { gas_limit };
         Ok(ExecutionResult::Revert {

@@ -36,6 +36,8 @@ pub mod header;
 pub mod l1_fee;
 mod precompiles;
 mod requests;
+#[cfg(test)]
+mod rules_tests;
 pub mod spec;
 pub mod state;
 pub mod trie;

@@ -8,11 +8,11 @@ use core::fmt;
 use alloy_consensus::Header;
 use alloy_eips::eip1559::GAS_LIMIT_BOUND_DIVISOR;
 use alloy_primitives::Address;
+use opal_protocol::extra_data::decode_extra_data_of_fork;
 use opal_protocol::{Block, Hardfork};
 use revm::primitives::hardfork::SpecId;
 
 use crate::executor::{BlockError, BlockExecutor, BlockHashes, BlockInput, ExecutedBlock, Parent};
-use crate::header::FeeExtraData;
 use crate::{ChainSpec, State};
 
 /// Longest encoded L1 block from Osaka on (EIP-7934).
@@ -175,7 +175,7 @@ fn check_before(spec: &ChainSpec, parent: Parent<'_>, block: &Block) -> Result<(
                 ));
             }
             if fork >= Hardfork::Holocene {
-                FeeExtraData::decode(&header.extra_data, fork)?;
+                decode_extra_data_of_fork(fork, &header.extra_data)?;
             }
         }
         None => {

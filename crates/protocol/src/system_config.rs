@@ -105,7 +105,7 @@ pub(crate) fn is_valid_eip1559_params(params: B64) -> bool {
 }
 
 /// Denominator and elasticity.
-pub(crate) fn split_eip1559_params(params: B64) -> (u32, u32) {
+pub fn split_eip1559_params(params: B64) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = params.0;
     (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
 }
@@ -227,7 +227,9 @@ impl SystemConfig {
             }
             2 => self.gas_limit = u64::from_be_bytes(low(kind, one()?)?),
             // The unsafe block signer is no part of the derived configuration.
-            3 => {}
+            3 => {
+                low::<20>(kind, one()?)?;
+            }
             4 => {
                 let word = one()?;
                 let params = B64::from_slice(&word[24..]);

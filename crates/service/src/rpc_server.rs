@@ -6,10 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use jsonrpsee::RpcModule;
+use jsonrpsee::core::traits::IdProvider;
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig, Server,
-    ServerConfig, ServerHandle,
+    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig,
+    RandomIntegerIdProvider, Server, ServerConfig, ServerHandle,
 };
+use jsonrpsee::types::SubscriptionId;
 use tower::{Layer, Service};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -146,6 +148,7 @@ pub fn serve_on(
         .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch))
         .enable_ws_ping(PingConfig::new())
         .set_tcp_no_delay(true)
+        .set_id_provider(HexIds)
         .build();
     let server = Server::builder()
         .set_config(settings)
@@ -154,6 +157,19 @@ pub fn serve_on(
         .map_err(error)?
         .start(methods);
     Ok(RpcHandle { local_addr, server })
+}
+
+/// Subscription ids in hexadecimal: Ethereum clients take nothing but strings there.
+#[derive(Debug)]
+struct HexIds;
+
+impl IdProvider for HexIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        match RandomIntegerIdProvider.next_id() {
+            SubscriptionId::Num(number) => SubscriptionId::Str(format!("{number:#x}").into()),
+            text @ SubscriptionId::Str(_) => text,
+        }
+    }
 }
 
 /// A claimed port that does not answer yet, with the limits of the server to come. A launcher
@@ -236,6 +252,13 @@ mod tests {
         let mut module = RpcModule::new(());
         module.register_method("net_version", |_, _, _| "901").unwrap();
         module
+    }
+
+    #[test]
+    fn subscription_ids_are_hexadecimal_strings() {
+        let SubscriptionId::Str(id) = HexIds.next_id() else { panic!("not a string") };
+        assert!(u64::from_str_radix(id.strip_prefix("0x").unwrap(), 16).is_ok(), "{id}");
+        assert_ne!(HexIds.next_id(), SubscriptionId::Str(id));
     }
 
     #[tokio::test]

@@ -6,30 +6,28 @@ use alloc::vec::Vec;
 use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
 use alloy_consensus::{BlockBody, Header, Transaction};
 use alloy_eips::Encodable2718;
-use alloy_eips::eip1559::calculate_block_gas_limit;
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
-use alloy_eips::eip4895::{Withdrawal, Withdrawals};
+use alloy_eips::eip4895::Withdrawals;
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, hex};
 use alloy_trie::EMPTY_ROOT_HASH;
 use alloy_trie::root::{ordered_trie_root_encoded, ordered_trie_root_with_encoder};
-use opal_protocol::extra_data::ExtraDataError;
 use opal_protocol::predeploys::{
     BEACON_ROOTS, CREATE2_DEPLOYER, HISTORY_STORAGE, L2_TO_L1_MESSAGE_PASSER,
 };
-use opal_protocol::{Block, Hardfork, PayloadAttributes, Receipt, SealedBlock, TxEnvelope, TxType};
+use opal_protocol::{Block, Hardfork, Receipt, SealedBlock, TxEnvelope, TxType};
 use revm::SystemCallEvm;
-use revm::context::result::{ExecutionResult, InvalidTransaction, Output};
+use revm::context::result::{ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, ContextTr, JournalTr};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;
 
-use crate::handler::{self, BlockDb, EvmError, L2Tx, OpalEvm};
-use crate::header::{extra_data, next_base_fee, next_excess_blob_gas};
+use crate::handler::{self, BlockDb, L2Tx, OpalEvm};
+use crate::header::{next_base_fee, next_excess_blob_gas};
 use crate::l1_fee::{DataSize, L1FeeParams};
-use crate::requests::{self, InvalidDepositLog};
+use crate::requests;
 use crate::tx_env::tx_env;
-use crate::{ChainSpec, HeaderField, State, StateError};
+use crate::{BlockError, BlockInput, ChainSpec, Parent, State, TxError};
 
 /// Code, in hex, of the deterministic deployment contract that Canyon's first block puts in place,
 /// and a genesis with Canyon. Spec: `canyon/overview.md`, "Create2Deployer".
@@ -37,194 +35,6 @@ pub const CREATE2_DEPLOYER_CODE: &str = include_str!("create2_deployer.hex");
 
 /// Hash of an ancestor block by number; the EVM asks for the last 256.
 pub type BlockHashes<'a> = &'a dyn Fn(u64) -> Option<B256>;
-
-/// The block to build on.
-#[derive(Clone, Copy, Debug)]
-pub struct Parent<'a> {
-    /// Its hash.
-    pub hash: B256,
-    /// Its header.
-    pub header: &'a Header,
-}
-
-impl<'a> From<&'a SealedBlock> for Parent<'a> {
-    fn from(block: &'a SealedBlock) -> Self {
-        Self { hash: block.hash, header: block.header() }
-    }
-}
-
-/// What consensus decides about a block, apart from its transactions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockInput {
-    /// Seconds since the Unix epoch.
-    pub timestamp: u64,
-    /// Receives priority fees.
-    pub beneficiary: Address,
-    /// Randomness: the header's mix hash.
-    pub prev_randao: B256,
-    /// Gas limit of the block.
-    pub gas_limit: u64,
-    /// The header's extra data.
-    pub extra_data: Bytes,
-    /// From Cancun and Ecotone on.
-    pub parent_beacon_block_root: Option<B256>,
-    /// From Shanghai and Canyon on; always empty on an OP chain.
-    pub withdrawals: Option<Vec<Withdrawal>>,
-}
-
-/// Why payload attributes cannot become a block.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InputError {
-    /// The fork at this time needs a field that is not there.
-    #[error("payload attributes lack {0}, which the fork at their time needs")]
-    Missing(&'static str),
-    /// The fork at this time has no such field.
-    #[error("payload attributes have {0}, which the fork at their time does not know")]
-    Unexpected(&'static str),
-    /// A block must be later than its parent.
-    #[error("timestamp {timestamp} is not after the parent's {parent}")]
-    Timestamp {
-        /// Time of the attributes.
-        timestamp: u64,
-        /// Time of the parent.
-        parent: u64,
-    },
-    /// The EIP-1559 parameters are not usable.
-    #[error(transparent)]
-    Fees(#[from] ExtraDataError),
-}
-
-impl BlockInput {
-    /// The input for a block by these attributes. On an L1, a gas limit is a wish: the block's
-    /// moves towards it as far as it may.
-    ///
-    /// # Errors
-    /// When the attributes do not fit the fork at their time.
-    pub fn from_attributes(
-        spec: &ChainSpec,
-        parent: &Header,
-        attributes: &PayloadAttributes,
-    ) -> Result<Self, InputError> {
-        let time = attributes.timestamp;
-        if time <= parent.timestamp {
-            return Err(InputError::Timestamp { timestamp: time, parent: parent.timestamp });
-        }
-        let fits = |name, present: bool, needed: bool| match (present, needed) {
-            (true, false) => Err(InputError::Unexpected(name)),
-            (false, true) => Err(InputError::Missing(name)),
-            _ => Ok(()),
-        };
-        fits("withdrawals", attributes.withdrawals.is_some(), spec.has_withdrawals(time))?;
-        fits(
-            "parentBeaconBlockRoot",
-            attributes.parent_beacon_block_root.is_some(),
-            spec.has_beacon_root(time),
-        )?;
-        let holocene = spec.is_active(Hardfork::Holocene, time);
-        let jovian = spec.is_active(Hardfork::Jovian, time);
-        fits("eip1559Params", attributes.eip1559_params.is_some(), holocene)?;
-        fits("minBaseFee", attributes.min_base_fee.is_some(), jovian)?;
-        let gas_limit = if spec.is_l2() {
-            if attributes.withdrawals.as_ref().is_some_and(|list| !list.is_empty()) {
-                return Err(InputError::Unexpected("withdrawals"));
-            }
-            attributes.gas_limit.ok_or(InputError::Missing("gasLimit"))?
-        } else {
-            let wish = attributes.gas_limit.unwrap_or(parent.gas_limit);
-            calculate_block_gas_limit(parent.gas_limit, wish)
-        };
-        let extra_data = match attributes.eip1559_params {
-            None => Bytes::new(),
-            Some(params) => extra_data(spec, time, params, attributes.min_base_fee)?,
-        };
-        Ok(Self {
-            timestamp: time,
-            beneficiary: attributes.suggested_fee_recipient,
-            prev_randao: attributes.prev_randao,
-            gas_limit,
-            extra_data,
-            parent_beacon_block_root: attributes.parent_beacon_block_root,
-            withdrawals: attributes.withdrawals.clone(),
-        })
-    }
-
-    /// The input that a block was made from.
-    pub fn from_block(block: &Block) -> Self {
-        let header = &block.header;
-        Self {
-            timestamp: header.timestamp,
-            beneficiary: header.beneficiary,
-            prev_randao: header.mix_hash,
-            gas_limit: header.gas_limit,
-            extra_data: header.extra_data.clone(),
-            parent_beacon_block_root: header.parent_beacon_block_root,
-            withdrawals: block.body.withdrawals.as_ref().map(|list| list.to_vec()),
-        }
-    }
-}
-
-/// Why a transaction was not executed. The block is as it was before.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TxError {
-    /// It needs more gas than the block has left. It may fit into another block.
-    #[error("the transaction's gas limit is {needed}, the block has {available} left")]
-    BlockGas {
-        /// The transaction's gas limit.
-        needed: u64,
-        /// What is left of the block's.
-        available: u64,
-    },
-    /// Its blobs do not fit. They may fit into another block.
-    #[error("the transaction's blobs take {needed} blob gas, the block has {available} left")]
-    BlobGas {
-        /// The transaction's blob gas.
-        needed: u64,
-        /// What is left of the block's.
-        available: u64,
-    },
-    /// Its DA footprint does not fit (Jovian). It may fit into another block.
-    #[error("the transaction's DA footprint is {needed}, the block has {available} left")]
-    DaFootprint {
-        /// The transaction's footprint in gas.
-        needed: u64,
-        /// What is left of the block's.
-        available: u64,
-    },
-    /// The chain has no transactions of this type.
-    #[error("transactions of type {0:#04x} do not exist on this chain")]
-    Type(u8),
-    /// It is invalid in the state at hand: nonce, funds, fees, intrinsic gas and the like.
-    #[error("invalid transaction: {0}")]
-    Invalid(InvalidTransaction),
-    /// The state could not be read; the block cannot go on.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The EVM gave up for a reason that is no transaction's fault; the block cannot go on.
-    #[error("evm: {0}")]
-    Evm(String),
-}
-
-impl TxError {
-    /// Whether the block cannot go on, whatever transaction comes next.
-    pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::State(_) | Self::Evm(_))
-    }
-
-    /// Whether the transaction may be valid in a later or emptier block as it stands.
-    pub const fn does_not_fit(&self) -> bool {
-        matches!(self, Self::BlockGas { .. } | Self::BlobGas { .. } | Self::DaFootprint { .. })
-    }
-}
-
-impl From<EvmError> for TxError {
-    fn from(error: EvmError) -> Self {
-        match error {
-            EvmError::Transaction(error) => Self::Invalid(error),
-            EvmError::Database(error) => Self::State(error),
-            error => Self::Evm(error.to_string()),
-        }
-    }
-}
 
 /// What became of an executed transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,76 +49,6 @@ pub struct TxOutcome {
     pub created: Option<Address>,
 }
 
-/// Why a block could not be executed, or is not valid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BlockError {
-    /// A header field is not what the rules or the execution give.
-    #[error("block {number}: {field} should be {expected}, is {got}")]
-    Header {
-        /// The block's number.
-        number: u64,
-        /// Which field.
-        field: HeaderField,
-        /// What the rules give.
-        expected: String,
-        /// What the header says.
-        got: String,
-    },
-    /// `extraData` does not have the fork's form.
-    #[error(transparent)]
-    ExtraData(#[from] ExtraDataError),
-    /// A transaction cannot be executed.
-    #[error("transaction {index}: {error}")]
-    Transaction {
-        /// Its place in the block.
-        index: usize,
-        /// Why not.
-        error: TxError,
-    },
-    /// The number of senders does not match the number of transactions.
-    #[error("{senders} senders were given for {transactions} transactions")]
-    Senders {
-        /// Number of senders.
-        senders: usize,
-        /// Number of transactions.
-        transactions: usize,
-    },
-    /// A contract that the protocol calls is missing or failed (EIP-7002, EIP-7251).
-    #[error("system contract {address}: {reason}")]
-    SystemContract {
-        /// The contract.
-        address: Address,
-        /// What went wrong.
-        reason: String,
-    },
-    /// A malformed log of the deposit contract (EIP-6110).
-    #[error(transparent)]
-    DepositLog(#[from] InvalidDepositLog),
-    /// The encoded block is longer than EIP-7934 allows.
-    #[error("the block takes {got} bytes, {max} are allowed")]
-    Size {
-        /// Encoded length.
-        got: usize,
-        /// Highest length.
-        max: usize,
-    },
-    /// The state could not be read.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The EVM gave up for a reason that is no transaction's fault.
-    #[error("evm: {0}")]
-    Evm(String),
-}
-
-impl From<EvmError> for BlockError {
-    fn from(error: EvmError) -> Self {
-        match error {
-            EvmError::Database(error) => Self::State(error),
-            error => Self::Evm(error.to_string()),
-        }
-    }
-}
-
 /// A block with what its execution gave.
 #[derive(Clone, Debug)]
 pub struct ExecutedBlock {
@@ -320,7 +60,8 @@ pub struct ExecutedBlock {
     pub state: State,
     /// Execution-layer requests of an L1 block, type byte first (EIP-7685).
     pub requests: Vec<Bytes>,
-    /// L1 fee parameters of an OP block, for RPC receipts; `None` on an L1.
+    /// L1 fee parameters for RPC receipts; `None` when no transaction but deposits is in the block,
+    /// and on an L1.
     pub l1_fees: Option<L1FeeParams>,
 }
 
@@ -579,7 +320,8 @@ impl<'a> BlockExecutor<'a> {
     pub fn finish(mut self) -> Result<ExecutedBlock, BlockError> {
         let time = self.input.timestamp;
         let requests = self.after_transactions()?;
-        let l1_fees = handler::block_fees(&mut self.evm)?;
+        // Not read for its own sake: a witness of a block without users need not hold the slots.
+        let l1_fees = handler::known_fees(&self.evm);
         let changes = self.evm.ctx.journal_mut().finalize();
         let state = self.evm.ctx.journaled_state.database.state.apply(changes)?;
 

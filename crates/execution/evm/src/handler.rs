@@ -334,3 +334,11 @@ pub(crate) fn block_fees(evm: &mut OpalEvm<'_>) -> Result<Option<L1FeeParams>, S
         Layer::L2(context) => fee_params(context, journal).map(Some),
     }
 }
+
+/// The block's L1 fee parameters if a transaction needed them.
+pub(crate) fn known_fees(evm: &OpalEvm<'_>) -> Option<L1FeeParams> {
+    match &evm.ctx.chain {
+        Layer::L1 => None,
+        Layer::L2(context) => context.fees,
+    }
+}

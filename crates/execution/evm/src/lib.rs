@@ -29,10 +29,12 @@
 extern crate alloc;
 
 pub mod call;
+pub mod error;
 pub mod executor;
 pub mod genesis;
 mod handler;
 pub mod header;
+pub mod input;
 pub mod l1_fee;
 mod precompiles;
 mod requests;
@@ -45,12 +47,11 @@ mod tx_env;
 pub mod verify;
 
 pub use call::{AccountOverride, CallError, CallRequest, StateOverrides, call};
-pub use executor::{
-    BlockError, BlockExecutor, BlockHashes, BlockInput, CREATE2_DEPLOYER_CODE, ExecutedBlock,
-    InputError, Parent, TxError, TxOutcome,
-};
+pub use error::{BlockError, TxError};
+pub use executor::{BlockExecutor, BlockHashes, CREATE2_DEPLOYER_CODE, ExecutedBlock, TxOutcome};
 pub use genesis::{GenesisError, genesis};
 pub use header::{next_base_fee, next_excess_blob_gas};
+pub use input::{BlockInput, InputError, Parent};
 pub use l1_fee::{L1FeeInfo, L1FeeParams};
 pub use revm;
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction, Output};

@@ -12,8 +12,8 @@ use opal_protocol::extra_data::decode_extra_data_of_fork;
 use opal_protocol::{Block, Hardfork};
 use revm::primitives::hardfork::SpecId;
 
-use crate::executor::{BlockError, BlockExecutor, BlockHashes, BlockInput, ExecutedBlock, Parent};
-use crate::{ChainSpec, State};
+use crate::executor::{BlockExecutor, BlockHashes, ExecutedBlock};
+use crate::{BlockError, BlockInput, ChainSpec, Parent, State};
 
 /// Longest encoded L1 block from Osaka on (EIP-7934).
 const MAX_BLOCK_SIZE: usize = 8_388_608;

@@ -1,0 +1,255 @@
+//! Deposits, fees and forks of an OP chain.
+
+use super::*;
+
+#[test]
+fn a_deposit_mints_transfers_and_pays_nothing() {
+    let chain = Chain::l2(Hardfork::Karst, &[]);
+    let tx = deposit(TxKind::Call(ALICE), 5, 3, 50_000);
+    let block = chain.block(&[(tx.into(), BOB)]);
+    let receipt = &block.receipts[0];
+    assert!(receipt.success);
+    assert_eq!(receipt.cumulative_gas_used, 21_000);
+    assert_eq!((receipt.deposit_nonce, receipt.deposit_receipt_version), (Some(0), Some(1)));
+    assert_eq!(balance(&block.state, BOB), U256::from(2));
+    assert_eq!(balance(&block.state, ALICE), U256::from(10 * ETHER + 3));
+    assert_eq!(nonce(&block.state, BOB), 1);
+    for vault in [SEQUENCER_FEE_VAULT, BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT] {
+        assert_eq!(balance(&block.state, vault), U256::ZERO);
+    }
+}
+
+#[test]
+fn a_deposit_that_reverts_or_halts_keeps_its_mint() {
+    let chain = Chain::l2(Hardfork::Isthmus, &[]);
+    for (to, gas_used) in [(REVERTS, 21_000..30_000), (HALTS, 50_000..50_001)] {
+        let block = chain.block(&[(deposit(TxKind::Call(to), 5, 3, 50_000).into(), BOB)]);
+        assert!(!block.receipts[0].success);
+        assert!(gas_used.contains(&block.receipts[0].cumulative_gas_used), "{to}");
+        assert_eq!(balance(&block.state, BOB), U256::from(5));
+        assert_eq!(nonce(&block.state, BOB), 1);
+    }
+}
+
+#[test]
+fn an_invalid_deposit_is_included_as_failed_and_uses_its_gas_limit() {
+    let chain = Chain::l2(Hardfork::Isthmus, &[]);
+    let too_dear = deposit(TxKind::Call(ALICE), 5, 6, 50_000);
+    let too_little_gas = deposit(TxKind::Call(ALICE), 5, 0, 20_999);
+    let mut long_init_code = deposit(TxKind::Create, 5, 0, 5_000_000);
+    long_init_code.input = alloc::vec![0; 49_153].into();
+    let mut system = deposit(TxKind::Call(ALICE), 5, 0, 50_000);
+    system.is_system_transaction = true;
+    for tx in [too_dear, too_little_gas, long_init_code, system] {
+        let gas_limit = tx.gas_limit;
+        let block = chain.block(&[(tx.into(), BOB)]);
+        assert!(!block.receipts[0].success);
+        assert_eq!(block.receipts[0].cumulative_gas_used, gas_limit);
+        assert_eq!(block.receipts[0].deposit_nonce, Some(0));
+        assert_eq!(balance(&block.state, BOB), U256::from(5));
+        assert_eq!(nonce(&block.state, BOB), 1);
+    }
+}
+
+#[test]
+fn a_deposit_creates_a_contract_at_the_address_of_its_nonce() {
+    let chain = Chain::l2(Hardfork::Jovian, &[]);
+    let mut tx = deposit(TxKind::Create, 0, 0, 200_000);
+    // Returns one byte of code.
+    tx.input = bytes!("600160005360016000f3");
+    let mut executor = chain.executor();
+    executor.transact(&deposit(TxKind::Call(ALICE), 0, 0, 21_000).into(), BOB).unwrap();
+    let outcome = executor.transact(&tx.into(), BOB).unwrap();
+    assert_eq!(outcome.created, Some(BOB.create(1)));
+    let block = executor.finish().unwrap();
+    assert_eq!(block.receipts[1].deposit_nonce, Some(1));
+    assert_eq!(nonce(&block.state, BOB), 2);
+    assert_eq!(block.state.code(&BOB.create(1)).unwrap(), bytes!("01"));
+}
+
+#[test]
+fn before_regolith_deposits_are_not_metered() {
+    let chain = Chain::l2(Hardfork::Bedrock, &[]);
+    let mut system = deposit(TxKind::Call(STORES), 0, 0, 150_000_000);
+    system.is_system_transaction = true;
+    let user = deposit(TxKind::Call(ALICE), 5, 3, 50_000);
+    let block = chain.block(&[(system.into(), BOB), (user.into(), BOB)]);
+    assert_eq!(block.receipts[0].cumulative_gas_used, 0);
+    assert_eq!(block.receipts[1].cumulative_gas_used, 50_000);
+    assert!(
+        block.receipts.iter().all(|receipt| receipt.success && receipt.deposit_nonce.is_none())
+    );
+    // From Regolith on the same deposit is metered, and the nonce stays out of the receipts root.
+    let chain = Chain::l2(Hardfork::Regolith, &[]);
+    let block = chain.block(&[(deposit(TxKind::Call(ALICE), 5, 3, 50_000).into(), BOB)]);
+    assert_eq!(block.receipts[0].cumulative_gas_used, 21_000);
+    assert_eq!(block.receipts[0].deposit_nonce, Some(0));
+    assert_eq!(block.receipts[0].deposit_receipt_version, None);
+}
+
+#[test]
+fn fees_go_to_the_vaults_and_nothing_is_lost() {
+    for (fork, operator_fee) in [
+        (Hardfork::Holocene, 0_u64),
+        (Hardfork::Isthmus, 21_000 * 3 + 77),
+        (Hardfork::Jovian, 21_000 * 300_000_000 + 77),
+        (Hardfork::Karst, 21_000 * 300_000_000 + 77),
+    ] {
+        let chain = Chain::l2(fork, &fee_slots());
+        let tx = transfer(&chain, 0, 100_000, 1000);
+        let block = chain.block(&[(tx.clone(), ALICE)]);
+        let base_fee = block.block.header().base_fee_per_gas.unwrap();
+        let info = block.l1_fees.unwrap().info(&tx).unwrap();
+        // 100 bytes at least, at (16 * 1 gwei * 1,000 + 1 gwei * 2,000) / 1e6 wei each.
+        assert!(info.l1_fee >= U256::from(100 * 18_000_000_u64), "{fork}: {}", info.l1_fee);
+        assert_eq!(balance(&block.state, L1_FEE_VAULT), info.l1_fee);
+        assert_eq!(balance(&block.state, BASE_FEE_VAULT), U256::from(21_000 * base_fee));
+        assert_eq!(balance(&block.state, SEQUENCER_FEE_VAULT), U256::from(21_000 * 1_000_000_u64));
+        assert_eq!(balance(&block.state, OPERATOR_FEE_VAULT), U256::from(operator_fee));
+        let everything = [ALICE, BOB, L1_FEE_VAULT, BASE_FEE_VAULT, MINER, OPERATOR_FEE_VAULT];
+        let sum: U256 = everything.into_iter().map(|a| balance(&block.state, a)).sum();
+        assert_eq!(sum, U256::from(10 * ETHER), "{fork}");
+        assert_eq!(info.operator_fee_scalar.is_some(), fork >= Hardfork::Isthmus);
+        assert_eq!(info.da_footprint, (fork >= Hardfork::Jovian).then_some(100 * 400));
+    }
+}
+
+#[test]
+fn the_sender_must_afford_l1_and_operator_fee_of_the_whole_gas_limit() {
+    let chain = Chain::l2(Hardfork::Jovian, &fee_slots());
+    let tx = transfer(&chain, 0, 30_000, 0);
+    let need = U256::from(30_000 * 2_000_000_000_u64) + worst_fees(&chain, &tx);
+    // What is missing is one wei.
+    let mut executor = chain.executor();
+    let poor = transfer_of_all_but(&chain, need - U256::from(1));
+    let error = executor.transact(&poor, ALICE).unwrap_err();
+    assert!(
+        matches!(error, TxError::Invalid(InvalidTransaction::LackOfFundForMaxFee { .. })),
+        "{error}"
+    );
+    executor.transact(&transfer_of_all_but(&chain, need), ALICE).unwrap();
+}
+
+fn transfer_of_all_but(chain: &Chain, kept: U256) -> TxEnvelope {
+    let value: u128 = (U256::from(10 * ETHER) - kept).to();
+    transfer(chain, 0, 30_000, value)
+}
+
+/// L1 fee and worst-case operator fee of a transaction with 30,000 gas; its size does not depend on
+/// the value, being below the smallest that counts.
+fn worst_fees(chain: &Chain, tx: &TxEnvelope) -> U256 {
+    let fees = L1FeeParams::at(&chain.spec, 2, &chain.state).unwrap().unwrap();
+    fees.info(tx).unwrap().l1_fee + fees.operator_fee(30_000)
+}
+
+#[test]
+fn jovian_limits_and_records_the_da_footprint() {
+    let mut slots = fee_slots();
+    slots[3].1[18..20].copy_from_slice(&u16::MAX.to_be_bytes());
+    let chain = Chain::l2(Hardfork::Jovian, &slots);
+    let mut executor = chain.executor();
+    let footprint = 100 * u64::from(u16::MAX);
+    let mut nonce = 0;
+    let error = loop {
+        match executor.transact(&transfer(&chain, nonce, 21_000, 1), ALICE) {
+            Ok(_) => nonce += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(nonce, 30_000_000 / footprint);
+    assert!(error.does_not_fit(), "{error}");
+    let block = executor.finish().unwrap();
+    assert_eq!(block.block.header().blob_gas_used, Some(nonce * footprint));
+    // More than a sixth of the limit: the base fee rises although little gas was used.
+    let header = block.block.header();
+    assert!(next_base_fee(&chain.spec, header, 4) > header.base_fee_per_gas.unwrap());
+}
+
+#[test]
+fn l2_headers_follow_the_forks() {
+    let header = |fork| {
+        let chain = Chain::l2(fork, &[]);
+        (chain.block(&[]).block.header().clone(), chain.state)
+    };
+    let (bedrock, _) = header(Hardfork::Bedrock);
+    assert_eq!((bedrock.withdrawals_root, bedrock.blob_gas_used), (None, None));
+    let (canyon, _) = header(Hardfork::Canyon);
+    assert_eq!(canyon.withdrawals_root, Some(alloy_trie::EMPTY_ROOT_HASH));
+    let (ecotone, _) = header(Hardfork::Ecotone);
+    assert_eq!((ecotone.excess_blob_gas, ecotone.requests_hash), (Some(0), None));
+    assert_eq!(ecotone.extra_data, Bytes::new());
+    let (holocene, _) = header(Hardfork::Holocene);
+    assert_eq!(holocene.extra_data, bytes!("00000000fa00000006"));
+    let (isthmus, state) = header(Hardfork::Isthmus);
+    let root = state.storage_root(&L2_TO_L1_MESSAGE_PASSER).unwrap();
+    assert_eq!(isthmus.withdrawals_root, Some(root));
+    assert_ne!(root, alloy_trie::EMPTY_ROOT_HASH);
+    assert_eq!(
+        isthmus.requests_hash,
+        Some(b256!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"))
+    );
+    let (jovian, _) = header(Hardfork::Jovian);
+    assert_eq!(jovian.extra_data, bytes!("01000000fa000000060000000000000000"));
+}
+
+#[test]
+fn attributes_must_fit_the_fork() {
+    let chain = Chain::l2(Hardfork::Isthmus, &[]);
+    let good = chain.attributes();
+    let parent = chain.head.header();
+    let input = |attributes: &PayloadAttributes| {
+        BlockInput::from_attributes(&chain.spec, parent, attributes)
+    };
+    assert!(input(&good).is_ok());
+    let missing = PayloadAttributes { eip1559_params: None, ..good.clone() };
+    assert_eq!(input(&missing), Err(InputError::Missing("eip1559Params")));
+    let unexpected = PayloadAttributes { min_base_fee: Some(1), ..good.clone() };
+    assert_eq!(input(&unexpected), Err(InputError::Unexpected("minBaseFee")));
+    let no_limit = PayloadAttributes { gas_limit: None, ..good.clone() };
+    assert_eq!(input(&no_limit), Err(InputError::Missing("gasLimit")));
+    let half = PayloadAttributes { eip1559_params: Some(B64::with_last_byte(1)), ..good.clone() };
+    assert!(matches!(input(&half), Err(InputError::Fees(_))));
+    let early = PayloadAttributes { timestamp: parent.timestamp, ..good };
+    assert!(matches!(input(&early), Err(InputError::Timestamp { .. })));
+}
+
+#[test]
+fn karst_caps_gas_of_transactions_but_not_of_deposits() {
+    let over = 16_777_217;
+    let chain = Chain::l2(Hardfork::Karst, &[]);
+    let mut executor = chain.executor();
+    executor.transact(&deposit(TxKind::Call(ALICE), 0, 0, over).into(), BOB).unwrap();
+    let error = executor.transact(&transfer(&chain, 0, over, 1), ALICE).unwrap_err();
+    let capped = InvalidTransaction::TxGasLimitGreaterThanCap { gas_limit: over, cap: over - 1 };
+    assert_eq!(error, TxError::Invalid(capped));
+    let chain = Chain::l2(Hardfork::Jovian, &[]);
+    chain.executor().transact(&transfer(&chain, 0, over, 1), ALICE).unwrap();
+}
+
+#[test]
+fn canyon_deploys_the_create2_deployer_in_its_first_block_only() {
+    let mut chain = Chain::l2(Hardfork::Regolith, &[]);
+    let Rules::L2(rules) = &mut chain.spec.rules else { unreachable!() };
+    rules.schedule.set(Hardfork::Canyon, Some(4));
+    let before = chain.block(&[]);
+    assert_eq!(before.state.code(&CREATE2_DEPLOYER).unwrap(), Bytes::new());
+    chain.advance(before);
+    let first = chain.block(&[]);
+    let code = first.state.code(&CREATE2_DEPLOYER).unwrap();
+    assert_eq!(
+        keccak256(&code),
+        b256!("b0550b5b431e30d38000efb7107aaa0ade03d48a7198a140edda9d27134468b2")
+    );
+}
+
+#[test]
+fn blob_base_fee_is_one_on_an_op_chain() {
+    let chain = Chain::l2(Hardfork::Ecotone, &[]);
+    // BLOBBASEFEE, returned as a word.
+    let request = CallRequest { data: bytes!("4a60005260206000f3"), ..Default::default() };
+    let header = chain.block(&[]).block.header().clone();
+    let result =
+        call(&chain.spec, &header, &chain.state, &request, &StateOverrides::default(), &no_hashes)
+            .unwrap();
+    assert_eq!(result.output().unwrap(), &Bytes::from(U256::ONE.to_be_bytes::<32>()));
+}

@@ -32,9 +32,8 @@ fn folder(name: &str) -> Vec<(String, Value)> {
         .map(|entry| entry.unwrap().path())
         .map(|path| {
             let raw = std::fs::read(&path).unwrap();
-            assert_eq!(raw[..4], [0x1f, 0x8b, 8, 8], "gzip with a file name");
-            let name_end = 10 + raw[10..].iter().position(|b| *b == 0).unwrap();
-            let json = miniz_oxide::inflate::decompress_to_vec(&raw[name_end + 1..]).unwrap();
+            assert_eq!(raw[..4], [0x1f, 0x8b, 8, 0], "gzip without extra fields");
+            let json = miniz_oxide::inflate::decompress_to_vec(&raw[10..]).unwrap();
             let file = path.file_name().unwrap().to_string_lossy().into_owned();
             (file, serde_json::from_slice(&json).unwrap())
         })

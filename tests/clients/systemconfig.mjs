@@ -12,7 +12,7 @@ const ABI = parseAbi([
   'function setGasConfig(uint256 overhead, uint256 scalar)',
   'function setGasConfigEcotone(uint32 baseFeeScalar, uint32 blobBaseFeeScalar)',
   'function setEIP1559Params(uint32 denominator, uint32 elasticity)',
-  'function setOperatorFeeScalars(uint32 scalar, uint64 constant)',
+  'function setOperatorFeeScalars(uint32 operatorFeeScalar, uint64 operatorFeeConstant)',
   'function setMinBaseFee(uint64)',
   'function setDAFootprintGasScalar(uint16)',
   'function setBatcherHash(address)',

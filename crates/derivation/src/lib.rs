@@ -78,4 +78,8 @@ pub use machine::{Derivation, DerivationStart};
 pub use sync_start::must_walk_back;
 
 #[cfg(test)]
+mod batch_validity_tests;
+#[cfg(test)]
+mod consolidate_tests;
+#[cfg(test)]
 mod test_utils;

@@ -34,7 +34,7 @@ pub(crate) fn config_at(newest: Hardfork) -> RollupConfig {
 
 /// A made-up L1 block, 12 seconds after the one before.
 pub(crate) fn l1_ref(number: u64) -> L1BlockRef {
-    let hash = |number: u64| B256::with_last_byte(number as u8);
+    let hash = |number: u64| B256::repeat_byte(number as u8);
     L1BlockRef {
         hash: hash(number),
         number,

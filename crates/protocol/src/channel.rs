@@ -246,3 +246,90 @@ impl ChannelOut {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use alloc::vec;
+    use alloy_primitives::keccak256;
+
+    fn batch(i: u64) -> SingularBatch {
+        let tx = |j: u64| Bytes::from(keccak256((i * 100 + j).to_be_bytes()).repeat(3));
+        SingularBatch {
+            timestamp: i,
+            transactions: (0..10).map(tx).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for compression in [Compression::Zlib, Compression::Brotli] {
+            let mut out = ChannelOut::new(ChannelId([1; 16]), compression, 10_000_000);
+            for i in 0..200 {
+                out.add(&batch(i)).unwrap();
+                let estimate = out.compressed_len();
+                assert!(estimate > 0 && estimate < out.input_len() + 100);
+            }
+            let exact = out.compressed().unwrap().len();
+            let estimate = out.compressed_len();
+            assert!(estimate.abs_diff(exact) * 10 < exact, "{estimate} {exact}");
+            let frames = out.frames(1000).unwrap();
+            assert!(frames.iter().all(|frame| frame.encoded_len() <= 1000));
+            assert!(frames.iter().rev().skip(1).all(|f| f.encoded_len() == 1000 && !f.is_last));
+            assert!(frames.last().unwrap().is_last);
+            let data: Vec<u8> = frames.iter().flat_map(|frame| frame.data.to_vec()).collect();
+            let mut reader = ChannelReader::new(&data, 10_000_000, true).unwrap();
+            assert_eq!(reader.compression(), compression);
+            for i in 0..200 {
+                assert_eq!(reader.next_batch(), Some(Ok(Batch::Singular(batch(i)))));
+            }
+            assert_eq!(reader.next_batch(), None);
+        }
+    }
+
+    #[test]
+    fn limits_of_the_writer() {
+        let mut out = ChannelOut::new(ChannelId::default(), Compression::Zlib, 1500);
+        out.add(&batch(1)).unwrap();
+        assert!(matches!(out.add(&batch(2)), Err(ChannelOutError::Full { .. })));
+        assert_eq!(out.batches(), 1);
+        assert_eq!(out.frames(FRAME_OVERHEAD), Err(ChannelOutError::FrameSize(FRAME_OVERHEAD)));
+        let mut large = ChannelOut::new(ChannelId::default(), Compression::Zlib, u64::MAX);
+        for i in 0..300 {
+            large.add(&batch(i)).unwrap();
+        }
+        assert!(matches!(large.frames(FRAME_OVERHEAD + 1), Err(ChannelOutError::TooManyFrames(_))));
+    }
+
+    #[test]
+    fn unknown_compression_and_malformed_batches() {
+        let error = |data: &[u8]| ChannelReader::new(data, 1000, true).unwrap_err();
+        assert_eq!(error(&[]), ChannelError::Empty);
+        assert_eq!(error(&[2, 3]), ChannelError::Compression(2));
+        let brotli = [&[1][..], &compress_brotli(b"x").unwrap()].concat();
+        let error = ChannelReader::new(&brotli, 1000, false).unwrap_err();
+        assert_eq!(error, ChannelError::BrotliBeforeFjord);
+
+        let good = batch(1).encode_for_channel();
+        // A list in place of a byte string; an unknown version; an empty string.
+        for bad in [vec![0xc0], vec![0x82, 9, 9], vec![0x80], vec![0x81, 0]] {
+            let data = compress_zlib(&[good.clone(), bad, good.clone()].concat());
+            let mut reader = ChannelReader::new(&data, 10_000, true).unwrap();
+            assert!(matches!(reader.next_batch(), Some(Ok(_))));
+            assert!(matches!(reader.next_batch(), Some(Err(_))));
+            assert_eq!(reader.next_batch(), None);
+        }
+    }
+
+    #[test]
+    fn a_bomb_stays_within_its_limit() {
+        let bomb = vec![0u8; 4_000_000];
+        for data in [compress_zlib(&bomb), [&[1][..], &compress_brotli(&bomb).unwrap()].concat()] {
+            assert!(data.len() < 10_000);
+            let reader = ChannelReader::new(&data, 1_000_000, true).unwrap();
+            assert_eq!(reader.decompressed().len(), 1_000_000);
+        }
+    }
+}

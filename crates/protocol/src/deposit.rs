@@ -206,3 +206,42 @@ pub fn deposits_of_block(
     }
     Ok(deposits)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::TxType;
+    use alloc::vec;
+
+    #[test]
+    fn the_log_index_counts_over_the_block_and_failed_transactions_leave_no_deposit() {
+        let portal = Address::repeat_byte(1);
+        let deposit = DepositTransaction { gas_limit: 5, mint: 6, ..Default::default() };
+        let good = encode_deposit_log(portal, &deposit);
+        let mut other = good.clone();
+        other.address = Address::ZERO;
+        let receipt = |success, logs| Receipt {
+            tx_type: TxType::Legacy,
+            success,
+            cumulative_gas_used: 0,
+            logs,
+            deposit_nonce: None,
+            deposit_receipt_version: None,
+        };
+        let receipts = [
+            receipt(true, vec![other.clone(), good.clone()]),
+            receipt(false, vec![good.clone()]),
+            receipt(true, vec![good.clone()]),
+        ];
+        let block = B256::repeat_byte(2);
+        let deposits = deposits_of_block(&receipts, portal, block).unwrap();
+        let hashes: Vec<_> = deposits.iter().map(|d| d.source_hash).collect();
+        let expected =
+            [1, 3].map(|log_index| DepositSource::User { l1_block_hash: block, log_index }.hash());
+        assert_eq!(hashes, expected);
+        let mut bad = good;
+        bad.data.data = bad.data.data.slice(..64);
+        assert!(deposits_of_block(&[receipt(true, vec![bad])], portal, block).is_err());
+    }
+}

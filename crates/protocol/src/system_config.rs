@@ -231,8 +231,10 @@ impl SystemConfig {
                 low::<20>(kind, one()?)?;
             }
             4 => {
+                // The reference implementation does not look at the high bytes, others refuse them;
+                // the contract writes zeroes.
                 let word = one()?;
-                let params = B64::from_slice(&word[24..]);
+                let params = B64::new(low(kind, word)?);
                 if !is_valid_eip1559_params(params) {
                     return Err(ConfigLogError::Value { kind, value: word });
                 }

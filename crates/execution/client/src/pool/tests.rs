@@ -275,6 +275,20 @@ fn l2_senders_must_afford_the_l1_fee() {
 }
 
 #[test]
+fn accounts_with_delegated_code_send_and_contracts_do_not() {
+    let mut genesis = l2_genesis();
+    let mut give_code = |n: u8, code: Vec<u8>| {
+        genesis.alloc.get_mut(&signer(n).address()).unwrap().code = Some(code.into());
+    };
+    give_code(0, [&[0xef, 0x01, 0x00][..], &[0x42; 20]].concat());
+    give_code(1, vec![0x00]);
+    let chain = Chain::from_genesis(&genesis).unwrap();
+    add(&chain, &transfer(0, 0, GWEI)).unwrap();
+    let refused = add(&chain, &transfer(1, 0, GWEI)).unwrap_err();
+    assert!(matches!(refused, PoolError::SenderNotEoa(sender) if sender == signer(1).address()));
+}
+
+#[test]
 fn damaged_transactions_are_refused_without_harm() {
     let engine = l2_engine();
     let good = raw(&transfer(0, 0, GWEI));

@@ -211,7 +211,10 @@ impl PoolHead {
             return Err(PoolError::NonceTooLow { state: account.nonce, tx: tx.tx().nonce() });
         }
         if account.code_hash != KECCAK_EMPTY && !account.code_hash.is_zero() {
-            let code = self.state.code_by_hash_ref(account.code_hash).map_err(state)?;
+            let code = match account.code {
+                Some(code) => code,
+                None => self.state.code_by_hash_ref(account.code_hash).map_err(state)?,
+            };
             if !code.is_empty() && !code.is_eip7702() {
                 return Err(PoolError::SenderNotEoa(tx.sender()));
             }

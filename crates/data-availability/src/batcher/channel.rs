@@ -1,180 +1,245 @@
-//! One channel: filling, closing, and being sent.
+//! One channel on its way: filled with blocks, closed, cut into frames, sent, confirmed.
 
-use opal_protocol::batch::SingularBatch;
-use opal_protocol::channel::{ChannelOut, ChannelOutError};
-use opal_protocol::compress::Compression;
-use opal_protocol::frame::{ChannelId, Frame};
-use opal_protocol::{BlockId, L2BlockRef};
+use opal_protocol::channel::ChannelOutError;
+use opal_protocol::frame::FRAME_OVERHEAD;
+use opal_protocol::{BlockId, ChannelId, ChannelOut, Compression, Frame, SealedBlock};
+use opal_protocol::{RollupConfig, SingularBatch, l1_info::L1InfoError, l2_block_ref};
 
-/// Limits that decide when a channel is closed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Compressed bytes that fill the channel's frames.
-    pub(super) target_bytes: usize,
-    /// L1 head at which the channel is closed at the latest.
-    pub(super) deadline: u64,
-}
+use super::config::Posting;
 
-/// What a block adds to a channel.
+/// An L2 block that is not safe yet, reduced to what posting it needs.
 #[derive(Clone, Debug)]
-pub(super) struct BlockInput {
-    pub(super) reference: L2BlockRef,
-    pub(super) batch: SingularBatch,
+pub(crate) struct PendingBlock {
+    pub id: BlockId,
+    pub l1_origin: BlockId,
+    pub batch: SingularBatch,
+    /// Bytes in a channel before compression.
+    pub size: usize,
 }
 
-/// Outcome of adding a block.
+impl PendingBlock {
+    /// # Errors
+    /// When the block does not begin with L1 attributes.
+    pub(crate) fn new(config: &RollupConfig, block: &SealedBlock) -> Result<Self, L1InfoError> {
+        let l1_origin = l2_block_ref(config, block.hash, &block.block)?.l1_origin;
+        let batch = SingularBatch::from_block(&block.block, l1_origin);
+        let size = batch.encode_for_channel().len();
+        Ok(Self { id: block.id(), l1_origin, batch, size })
+    }
+
+    fn summary(&self) -> BlockSummary {
+        BlockSummary { number: self.id.number, transactions: self.batch.transactions.len() as u64 }
+    }
+}
+
+/// What statistics need of a block in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Added {
-    Yes,
-    /// The channel is full without it.
+pub(crate) struct BlockSummary {
+    pub number: u64,
+    /// Transactions without deposits.
+    pub transactions: u64,
+}
+
+/// Why a channel was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// It has the size wanted.
     Full,
+    /// It was open for as long as the operator wants.
+    Duration,
+    /// The sequencing window of its oldest block closes soon.
+    SequencingWindow,
+    /// The operator asked for it.
+    Flush,
 }
 
-/// A channel being filled.
-#[derive(Debug)]
-pub(super) struct OpenChannel {
+/// A channel that takes blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelBuilder {
     out: ChannelOut,
-    limits: Limits,
-    blocks: Blocks,
+    /// L1 head when the channel was opened.
+    opened_at: u64,
+    /// Number of the L1 origin of the first block: no later one has an older origin.
+    oldest_origin: u64,
+    blocks: Vec<BlockSummary>,
 }
 
-/// The L2 blocks in a channel.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Blocks {
-    pub(super) first: BlockId,
-    pub(super) last: BlockId,
-    pub(super) count: u64,
-    pub(super) transactions: u64,
-}
-
-impl OpenChannel {
-    pub(super) fn new(
+impl ChannelBuilder {
+    /// A channel for `first` and its successors; the block is not added yet.
+    pub(crate) const fn new(
         id: ChannelId,
         compression: Compression,
         max_rlp_bytes: u64,
-        limits: Limits,
+        opened_at: u64,
+        first: &PendingBlock,
     ) -> Self {
-        let out = ChannelOut::new(id, compression, max_rlp_bytes);
-        Self { out, limits, blocks: Blocks::default() }
+        Self {
+            out: ChannelOut::new(id, compression, max_rlp_bytes),
+            opened_at,
+            oldest_origin: first.l1_origin.number,
+            blocks: Vec::new(),
+        }
     }
 
-    /// Adds a block unless the channel would outgrow its target; the first block always goes in.
-    pub(super) fn add(&mut self, block: &BlockInput) -> Result<Added, ChannelOutError> {
-        if self.blocks.count > 0 && self.expected_len(&block.batch) > self.limits.target_bytes {
-            return Ok(Added::Full);
+    pub(crate) fn first_block(&self) -> Option<u64> {
+        self.blocks.first().map(|block| block.number)
+    }
+
+    /// Adds a block; `Ok(false)` when the channel is too full for it, which an empty one never is.
+    ///
+    /// # Errors
+    /// When the block is too large for any channel.
+    pub(crate) fn add(
+        &mut self,
+        block: &PendingBlock,
+        posting: &Posting,
+    ) -> Result<bool, ChannelOutError> {
+        if !self.blocks.is_empty() {
+            // What the block will add is reckoned by the ratio of the channel so far.
+            let compressed = self.out.compressed_len();
+            let added = block.size.saturating_mul(compressed) / self.out.input_len().max(1);
+            if compressed.saturating_add(added) > target_len(posting) {
+                return Ok(false);
+            }
         }
         match self.out.add(&block.batch) {
-            Ok(()) => {}
-            Err(ChannelOutError::Full { .. }) if self.blocks.count > 0 => return Ok(Added::Full),
-            Err(error) => return Err(error),
+            Ok(()) => {
+                self.blocks.push(block.summary());
+                Ok(true)
+            }
+            Err(ChannelOutError::Full { .. }) if !self.blocks.is_empty() => Ok(false),
+            Err(error) => Err(error),
         }
-        let id = block.reference.id();
-        if self.blocks.count == 0 {
-            self.blocks.first = id;
+    }
+
+    /// Whether it is time to close the channel, with every block that there is in it.
+    pub(crate) fn close_reason(
+        &mut self,
+        posting: &Posting,
+        seq_window_size: u64,
+        l1_head: u64,
+    ) -> Option<CloseReason> {
+        let window_ends = self.oldest_origin.saturating_add(seq_window_size);
+        let due = self.opened_at.saturating_add(posting.max_channel_duration);
+        if self.out.compressed_len() >= target_len(posting) {
+            Some(CloseReason::Full)
+        } else if l1_head.saturating_add(posting.sub_safety_margin) >= window_ends {
+            Some(CloseReason::SequencingWindow)
+        } else if posting.max_channel_duration > 0 && l1_head >= due {
+            Some(CloseReason::Duration)
+        } else {
+            None
         }
-        self.blocks.last = id;
-        self.blocks.count += 1;
-        self.blocks.transactions += block.batch.transactions.len() as u64;
-        Ok(Added::Yes)
     }
 
-    /// Compressed length with the batch, at the ratio reached so far.
-    fn expected_len(&mut self, batch: &SingularBatch) -> usize {
-        let transactions: usize = batch.transactions.iter().map(|tx| tx.len()).sum();
-        // Parent, epoch and timestamp of a batch take about 80 bytes, of which half compress away.
-        let raw = transactions + 80;
-        let compressed = self.out.compressed_len();
-        let growth = raw.saturating_mul(compressed) / self.out.input_len().max(1);
-        compressed.saturating_add(growth.min(raw))
-    }
-
-    /// Moves the deadline forward.
-    pub(super) fn close_by(&mut self, l1_block: u64) {
-        self.limits.deadline = self.limits.deadline.min(l1_block);
-    }
-
-    pub(super) const fn is_due(&self, l1_head: u64) -> bool {
-        l1_head >= self.limits.deadline
-    }
-
-    pub(super) fn is_full(&mut self) -> bool {
-        self.out.compressed_len() >= self.limits.target_bytes
-    }
-
-    /// Bytes held in memory.
-    pub(super) fn memory(&self) -> usize {
-        self.out.input_len()
-    }
-
-    pub(super) fn close(self, max_frame_size: usize) -> Result<ClosedChannel, ChannelOutError> {
-        let frames = self.out.frames(max_frame_size)?;
+    /// Compresses the channel and cuts it into frames. Slow: some 10 ms per blob.
+    ///
+    /// # Errors
+    /// When the compressor fails, or there would be more than 65536 frames.
+    pub(crate) fn close(self, posting: &Posting) -> Result<ClosedChannel, ChannelOutError> {
+        let frames = self.out.frames(posting.max_frame_size)?;
         Ok(ClosedChannel {
             id: self.out.id(),
+            input_bytes: self.out.input_len(),
+            oldest_origin: self.oldest_origin,
             blocks: self.blocks,
-            frame_count: frames.len(),
-            unsent: frames.into(),
+            frames,
+            sent: 0,
             confirmed: 0,
             included: None,
         })
     }
 }
 
-/// A channel whose frames are final.
-#[derive(Debug)]
-pub(super) struct ClosedChannel {
-    pub(super) id: ChannelId,
-    pub(super) blocks: Blocks,
-    frame_count: usize,
-    unsent: std::collections::VecDeque<Frame>,
+/// Compressed bytes that fill the wanted number of frames.
+fn target_len(posting: &Posting) -> usize {
+    posting.target_num_frames.saturating_mul(posting.max_frame_size.saturating_sub(FRAME_OVERHEAD))
+}
+
+/// A channel that is being sent, or waits until its blocks are safe.
+#[derive(Clone, Debug)]
+pub(crate) struct ClosedChannel {
+    pub id: ChannelId,
+    /// Bytes before compression.
+    pub input_bytes: usize,
+    /// Number of the L1 origin of the first block.
+    pub oldest_origin: u64,
+    pub blocks: Vec<BlockSummary>,
+    frames: Vec<Frame>,
+    /// The first so many frames were handed out.
+    sent: usize,
+    /// So many of them are confirmed.
     confirmed: usize,
-    /// Lowest and highest L1 block that holds a frame.
+    /// Lowest and highest L1 block that includes a frame.
     included: Option<(u64, u64)>,
 }
 
+/// One transaction's worth of a channel.
+#[derive(Clone, Debug)]
+pub(crate) struct TxData {
+    pub channel: ChannelId,
+    /// Consecutive frames.
+    pub frames: Vec<Frame>,
+    /// The channel's blocks, if these frames complete it; otherwise none.
+    pub completes: Vec<BlockSummary>,
+}
+
 impl ClosedChannel {
-    /// The next frames to send, in order.
-    pub(super) fn take_frames(&mut self, most: usize) -> Vec<Frame> {
-        let count = most.min(self.unsent.len());
-        self.unsent.drain(..count).collect()
+    pub(crate) fn first_block(&self) -> Option<u64> {
+        self.blocks.first().map(|block| block.number)
     }
 
-    /// Takes back frames that were not sent; they must be the ones taken last.
-    pub(super) fn put_back(&mut self, frames: Vec<Frame>) {
-        for frame in frames.into_iter().rev() {
-            self.unsent.push_front(frame);
-        }
+    pub(crate) fn last_block(&self) -> Option<u64> {
+        self.blocks.last().map(|block| block.number)
     }
 
-    pub(super) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+    pub(crate) const fn frame_count(&self) -> usize {
+        self.frames.len()
     }
 
-    /// Bytes held in memory.
-    pub(super) fn memory(&self) -> usize {
-        self.unsent.iter().map(Frame::encoded_len).sum()
+    /// Bytes of all frames' data.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.frames.iter().map(|frame| frame.data.len()).sum()
     }
 
-    /// Notes that L1 holds `frames` more frames; `true` when it now holds all.
-    pub(super) fn confirm(&mut self, frames: usize, l1_block: u64) -> bool {
+    pub(crate) const fn has_unsent_frames(&self) -> bool {
+        self.sent < self.frames.len()
+    }
+
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        self.confirmed >= self.frames.len()
+    }
+
+    /// The L1 block that includes the last frame, once all are confirmed.
+    pub(crate) fn complete_at(&self) -> Option<u64> {
+        self.included.filter(|_| self.is_confirmed()).map(|(_, last)| last)
+    }
+
+    /// Hands out the next frames.
+    pub(crate) fn next_tx(&mut self, frames_per_tx: usize) -> Option<TxData> {
+        let end = self.sent.saturating_add(frames_per_tx.max(1)).min(self.frames.len());
+        let frames = self.frames.get(self.sent..end).filter(|frames| !frames.is_empty())?.to_vec();
+        self.sent = end;
+        let completes = if self.has_unsent_frames() { Vec::new() } else { self.blocks.clone() };
+        Some(TxData { channel: self.id, frames, completes })
+    }
+
+    /// Notes that L1 included so many of the frames handed out.
+    pub(crate) fn confirm(&mut self, frames: usize, l1_block: u64) {
         self.confirmed += frames;
-        self.included = Some(match self.included {
-            None => (l1_block, l1_block),
-            Some((low, high)) => (low.min(l1_block), high.max(l1_block)),
-        });
-        self.is_complete()
+        let (first, last) = self.included.unwrap_or((l1_block, l1_block));
+        self.included = Some((first.min(l1_block), last.max(l1_block)));
     }
 
-    pub(super) const fn is_complete(&self) -> bool {
-        self.confirmed >= self.frame_count
-    }
-
-    /// L1 blocks between its first and its last frame so far.
-    pub(super) fn span(&self) -> u64 {
-        self.included.map_or(0, |(low, high)| high - low)
-    }
-
-    /// L1 block with its last frame, once L1 holds them all.
-    pub(super) fn completed_at(&self) -> Option<u64> {
-        self.included.filter(|_| self.is_complete()).map(|(_, high)| high)
+    /// Whether derivation can't complete the channel any more, or not with a sufficient reserve:
+    /// its first frame was included too long ago.
+    pub(crate) fn is_timed_out(&self, timeout: u64, margin: u64, l1_head: u64) -> bool {
+        let Some((first, last)) = self.included else { return false };
+        let end = first.saturating_add(timeout);
+        if last > end {
+            return true;
+        }
+        // Frames under way may be included already: their confirmation will tell.
+        self.has_unsent_frames() && l1_head.saturating_add(margin) >= end
     }
 }

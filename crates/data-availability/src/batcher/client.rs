@@ -14,14 +14,15 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::BatcherError;
-use super::state::SyncStatus;
+use super::status::SyncStatus;
 use crate::rpc_block::{Layer, RpcBlock};
 
 /// Blocks asked for at the same time.
 const CONCURRENT_BLOCKS: usize = 8;
 
 /// Selector of `batcherHash()`.
-const BATCHER_HASH: [u8; 4] = <ISystemConfig::batcherHashCall as alloy_sol_types::SolCall>::SELECTOR;
+const BATCHER_HASH: [u8; 4] =
+    <ISystemConfig::batcherHashCall as alloy_sol_types::SolCall>::SELECTOR;
 
 /// An endpoint that failed, and why; always worth another try.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! The batcher's configuration. One that exists can be used.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use opal_protocol::blob::MAX_BLOB_DATA;
 use opal_service::TxManagerConfig;
-use opal_service::keys::Key;
+use opal_service::keys::{Key, KeyError};
 use opal_service::metrics::Metrics;
 use url::Url;
 
@@ -22,6 +23,9 @@ pub struct BatcherConfig {
     pub(crate) key: Key,
     pub(crate) poll_interval: Duration,
     pub(crate) wait_node_sync: bool,
+    /// Whether posting waits for `admin_startBatcher`.
+    pub(crate) stopped: bool,
+    pub(crate) admin_rpc: Option<SocketAddr>,
     pub(crate) max_pending: usize,
     pub(crate) posting: Posting,
     pub(crate) tx_manager: TxManagerConfig,
@@ -77,6 +81,8 @@ impl BatcherConfig {
             key,
             poll_interval: Duration::from_millis(100),
             wait_node_sync: false,
+            stopped: false,
+            admin_rpc: None,
             max_pending: 16,
             posting: Posting {
                 da,
@@ -118,8 +124,15 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
         let key = match (&args.private_key, &args.mnemonic) {
             (Some(secret), None) => Key::from_hex(secret)
                 .map_err(|source| BatcherError::Key { flag: "--private-key", source })?,
-            (None, Some(phrase)) => Key::from_mnemonic(phrase, &args.hd_path)
-                .map_err(|source| BatcherError::Key { flag: "--mnemonic / --hd-path", source })?,
+            (None, Some(phrase)) => {
+                Key::from_mnemonic(phrase, &args.hd_path).map_err(|source| {
+                    let path = source == KeyError::Path;
+                    BatcherError::Key {
+                        flag: if path { "--hd-path" } else { "--mnemonic" },
+                        source,
+                    }
+                })?
+            }
             (None, None) => {
                 return Err(flag("--private-key", "give it, or --mnemonic (OPAL_BATCHER_* too)"));
             }
@@ -140,8 +153,8 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
             limit => limit,
         };
         let max_calldata = usize::try_from(args.max_l1_tx_size_bytes).unwrap_or(usize::MAX);
-        if max_calldata < 200 {
-            return Err(flag("--max-l1-tx-size-bytes", "must be 200 or more"));
+        if max_calldata < 1_000 {
+            return Err(flag("--max-l1-tx-size-bytes", "must be 1000 or more"));
         }
         Ok(Self {
             l1_rpc: args.l1_eth_rpc,
@@ -150,6 +163,8 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
             key,
             poll_interval: args.poll_interval,
             wait_node_sync: args.wait_node_sync,
+            stopped: args.stopped,
+            admin_rpc: args.rpc_port.map(|port| SocketAddr::new(args.rpc_addr, port)),
             max_pending,
             posting: Posting {
                 da,

@@ -45,8 +45,8 @@ impl Recorder {
         }
     }
 
-    /// L1 confirmed a transaction with so many bytes, which completes the data of these blocks.
-    pub(crate) fn confirmed(&mut self, bytes: u64, blocks: &[BlockSummary]) {
+    /// L1 confirmed a transaction with so many bytes and blobs, which completes the data of these blocks.
+    pub(crate) fn confirmed(&mut self, bytes: u64, blobs: u64, blocks: &[BlockSummary]) {
         let new = blocks.iter().filter(|block| block.number > self.counted_block);
         let l2_transactions = new.map(|block| block.transactions).sum::<u64>();
         if let Some(last) = blocks.last() {
@@ -58,6 +58,7 @@ impl Recorder {
         self.stats.send_modify(|stats| {
             stats.transactions += 1;
             stats.l1_bytes += bytes;
+            stats.blobs += blobs;
             stats.l2_transactions += l2_transactions;
         });
     }

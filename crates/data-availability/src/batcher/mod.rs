@@ -1,151 +1,177 @@
-//! The batcher: posts the sequencer's blocks to L1.
+//! The batcher: posts the sequencer's blocks to L1, so that anyone can derive the chain.
 //!
 //! ```text
-//!  sequencer's RPCs ──blocks after the safe head──► channel being filled
-//!                                                     │ full, old enough, or flushed
-//!                                                     ▼
-//!                       frames ◄── closed channels, first in first out
-//!                         │ one blob (or calldata) each, several to a transaction
-//!                         ▼
-//!                    TxManager ──► L1 ──► derivation ──► the safe head advances: channel forgotten
-//!                                             └─ it does not: start again from the safe head
+//!  rollup RPC ── sync status ──► BatcherState::on_status ── which blocks ──► L2 RPC
+//!                                        │                                     │ blocks, verified
+//!                                        ▼                                     ▼
+//!              reset to the safe head ◄─ state: blocks ► open channel ► closed channels
+//!              (reorg, lost channel)                                           │ frames, in order
+//!                                                                              ▼
+//!  stats, metrics ◄── confirmed / failed ◄── L1 ◄── TxManager ◄── blobs or calldata
 //! ```
-//! [`state`] decides and does no I/O; [`driver`] asks and sends.
+//!
+//! All decisions are made by `state` and `channel`, which know neither clock nor network; `run`
+//! does the waiting and the calls. Nothing is stored: after a restart the safe head says where to
+//! go on.
 
 mod args;
 mod channel;
-mod driver;
+mod client;
+mod config;
+mod metrics;
+mod payload;
 mod rpc;
-mod source;
+mod run;
 mod state;
+mod status;
+#[cfg(test)]
+mod tests;
 
-use std::fmt;
-use std::sync::Arc;
-
-use opal_service::http;
-use opal_service::rpc_server::{self, RpcServerConfig, RpcServerError};
-use opal_service::{RpcHandle, Shutdown, TxError, TxManager};
+use opal_protocol::{BlockId, ConfigError};
+use opal_service::http::HttpError;
+use opal_service::keys::KeyError;
+use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
+use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
 
-pub use args::{BatcherArgs, BatcherConfig, ConfigError, DataAvailabilityType};
+pub use args::{BatcherArgs, CompressionAlgo, DataAvailabilityType};
+pub use config::BatcherConfig;
 
-use crate::DaError;
-use driver::{Command, Driver};
-use source::Source;
-
+/// Log target of the batcher.
 const TARGET: &str = "opal::da::batcher";
+
+/// Why the batcher did not start, or stopped. Everything that time can heal (an endpoint that does
+/// not answer, a transaction that fails) is waited for instead.
+#[derive(Debug, thiserror::Error)]
+pub enum BatcherError {
+    /// A flag has a value that can't be used.
+    #[error("{flag}: {reason}")]
+    Flag {
+        /// The flag, with its dashes.
+        flag: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The key can't be read.
+    #[error("{flag}: {source}")]
+    Key {
+        /// The flag that gave the key.
+        flag: &'static str,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A URL can't be used.
+    #[error("{flag}: {source}")]
+    Http {
+        /// The flag that gave the URL.
+        flag: &'static str,
+        /// What is wrong with it.
+        source: HttpError,
+    },
+    /// The admin RPC can't be served.
+    #[error(transparent)]
+    Rpc(#[from] RpcServerError),
+    /// An endpoint serves another chain than the rollup configuration names.
+    #[error("{flag} serves chain {found}, but the rollup configuration names {expected}")]
+    WrongChain {
+        /// The flag that gave the URL.
+        flag: &'static str,
+        /// Chain id of the endpoint.
+        found: u64,
+        /// Chain id in the rollup configuration.
+        expected: u64,
+    },
+    /// The rollup node's configuration can't be used.
+    #[error("--rollup-rpc: {0}")]
+    Rollup(#[from] ConfigError),
+    /// The safety margin leaves a channel no time.
+    #[error(
+        "--sub-safety-margin is {margin}, but channels of this chain time out after {timeout} L1 \
+         blocks and its sequencing window has {window}; it must be smaller than both"
+    )]
+    Margin {
+        /// The margin, in L1 blocks.
+        margin: u64,
+        /// The chain's channel timeout, in L1 blocks.
+        timeout: u64,
+        /// The chain's sequencing window, in L1 blocks.
+        window: u64,
+    },
+    /// A block that fits no channel.
+    #[error("L2 block {block} can't be posted: {reason}")]
+    Block {
+        /// The block.
+        block: BlockId,
+        /// Why.
+        reason: String,
+    },
+    /// Compression or blob encoding failed.
+    #[error("channel can't be written: {0}")]
+    Encoding(String),
+}
 
 /// What the batcher has done since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatcherStats {
-    /// Batcher transactions that L1 included.
+    /// Transactions that L1 confirmed.
     pub transactions: u64,
-    /// Bytes that those transactions posted: calldata, or the content of blobs.
+    /// Bytes in them: calldata, or what was really used of the blobs.
     pub l1_bytes: u64,
-    /// Blobs that those transactions carried.
+    /// Blobs in them.
     pub blobs: u64,
-    /// L2 blocks in channels that L1 holds completely.
-    pub l2_blocks: u64,
-    /// Transactions of users (all but deposits) in those blocks.
+    /// L2 transactions of users (no deposits) whose data is confirmed. A block that had to be
+    /// posted twice counts once.
     pub l2_transactions: u64,
-    /// Times that batching started again from the safe head.
-    pub resets: u64,
+    /// Transactions given up; their data was or will be sent again.
+    pub failed_transactions: u64,
+    /// Channels that L1 confirmed but derivation did not take, or that timed out.
+    pub lost_channels: u64,
+    /// L2 blocks read and not yet safe.
+    pub pending_blocks: u64,
+    /// Whether nothing is sent at present because it would be wasted: another key is the chain's
+    /// batcher, the sequencing window has passed, or several channels were lost in a row.
+    pub paused: bool,
 }
 
-/// Why the batcher did not start or could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum BatcherError {
-    /// The configuration is not valid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// An endpoint did not answer, or is not what it should be.
-    #[error(transparent)]
-    Endpoint(#[from] DaError),
-    /// The transaction manager did not start.
-    #[error("transactions: {0}")]
-    Tx(#[from] TxError),
-    /// The admin RPC did not start.
-    #[error(transparent)]
-    Rpc(#[from] RpcServerError),
-    /// A channel can't be closed: the frame size leaves no room, or the compressor failed.
-    #[error("channel: {0}")]
-    Channel(#[from] opal_protocol::channel::ChannelOutError),
-    /// A block can never be posted.
-    #[error("L2 block {number} cannot be posted: {reason}")]
-    Block {
-        /// Its number.
-        number: u64,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A running batcher. Its task ends with the [`Shutdown`] it was started with.
+/// A running batcher. It ends with the [`Shutdown`] that it was started with.
+#[derive(Debug)]
 pub struct Batcher {
     stats: watch::Receiver<BatcherStats>,
-    commands: mpsc::Sender<Command>,
     rpc: Option<RpcHandle>,
 }
 
-impl fmt::Debug for Batcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher")
-            .field("stats", &*self.stats.borrow())
-            .field("rpc", &self.rpc.as_ref().map(RpcHandle::local_addr))
-            .finish_non_exhaustive()
-    }
-}
-
 impl Batcher {
-    /// Connects to L1 and to the sequencer, and starts to post.
+    /// Starts the batcher. Endpoints that do not answer yet are waited for in the background; the
+    /// task then ends with an error when they turn out to be the wrong ones.
     ///
     /// # Errors
-    /// When an endpoint does not answer, or belongs to another chain.
+    /// When the configuration is wrong, as far as the endpoints tell at once, or the port of the
+    /// admin RPC is taken.
     pub async fn start(config: BatcherConfig, shutdown: &Shutdown) -> Result<Self, BatcherError> {
-        let source = Source::connect(&config).await?;
-        let rollup = Arc::new(source.rollup_config().await?);
-        let l1 = http::provider(&config.l1_rpc).map_err(DaError::from)?;
-        let txs = TxManager::new(l1, config.key.clone(), config.tx_manager.clone()).await?;
-        if txs.chain_id() != rollup.l1_chain_id {
-            return Err(BatcherError::Endpoint(DaError::WrongChain {
-                endpoint: http::without_credentials(&config.l1_rpc),
-                expected: rollup.l1_chain_id,
-                found: txs.chain_id(),
-            }));
-        }
-        source.expect_chain_id(rollup.l2_chain_id).await?;
-        let named = rollup.genesis.system_config.batcher_address;
-        if named != txs.address() {
-            warn!(target: TARGET, key = %txs.address(), genesis = %named,
-                "the key is not the batcher of the chain's genesis; \
-                 what it posts counts only if the SystemConfig names it");
-        }
-        let (commands, command_inbox) = mpsc::channel(8);
-        let rpc = match config.rpc_addr {
+        let rpc = match config.admin_rpc {
+            Some(addr) => Some(RpcEndpoint::bind(RpcServerConfig::new(addr, "--rpc.port"))?),
             None => None,
-            Some(addr) => {
-                let server = RpcServerConfig::new(addr, "--rpc.port");
-                Some(rpc_server::serve(&server, rpc::module(commands.clone()))?)
+        };
+        let connector = run::Connector::new(config)?;
+        let session = match connector.connect().await {
+            Ok(session) => Some(session),
+            Err(run::ConnectError::Wrong(error)) => return Err(error),
+            Err(run::ConnectError::Unavailable(reason)) => {
+                tracing::warn!(target: TARGET, reason, "waiting for an endpoint");
+                None
             }
         };
-        info!(target: TARGET, address = %txs.address(), inbox = %rollup.batch_inbox_address,
-            da = %config.da, "batcher starts");
-        let (stats_sender, stats) = watch::channel(BatcherStats::default());
-        let driver = Driver::new(config, rollup, source, txs, stats_sender);
-        let token = shutdown.token();
-        shutdown.spawn_critical("batcher", driver.run(command_inbox, token));
-        Ok(Self { stats, commands, rpc })
+        let (stats, receiver) = watch::channel(BatcherStats::default());
+        let (commands, inbox) = mpsc::channel(8);
+        let rpc = rpc.map(|endpoint| endpoint.serve(rpc::module(commands))).transpose()?;
+        let stop = shutdown.token();
+        shutdown.spawn_critical("batcher", run::run(connector, session, stats, inbox, stop));
+        Ok(Self { stats: receiver, rpc })
     }
 
-    /// What the batcher has done so far.
+    /// What the batcher has done, as it changes.
     pub fn stats(&self) -> watch::Receiver<BatcherStats> {
         self.stats.clone()
-    }
-
-    /// `admin_startBatcher`, `admin_stopBatcher` and `admin_flushBatcher`.
-    pub fn rpc_module(&self) -> jsonrpsee::RpcModule<()> {
-        rpc::module(self.commands.clone())
     }
 
     /// The admin RPC, where one was asked for.

@@ -1,26 +1,36 @@
-//! The admin RPC.
+//! The admin RPC: `admin_startBatcher`, `admin_stopBatcher`, `admin_flushBatcher`.
 
 use jsonrpsee::RpcModule;
-use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE};
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::Command;
+/// What the operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Post again, beginning at the safe head.
+    Start,
+    /// Post nothing more; what is under way to L1 goes on.
+    Stop,
+    /// Post what there is, however little.
+    Flush,
+}
 
-/// `admin_startBatcher`, `admin_stopBatcher`, `admin_flushBatcher`.
-pub(super) fn module(commands: mpsc::Sender<Command>) -> RpcModule<()> {
+/// A command and where to say that it was carried out, or why not.
+pub(crate) type Request = (Command, oneshot::Sender<Result<(), &'static str>>);
+
+pub(crate) fn module(commands: mpsc::Sender<Request>) -> RpcModule<()> {
     let mut module = RpcModule::new(commands);
-    let methods: [(&'static str, fn(oneshot::Sender<()>) -> Command); 3] = [
+    for (name, command) in [
         ("admin_startBatcher", Command::Start),
         ("admin_stopBatcher", Command::Stop),
         ("admin_flushBatcher", Command::Flush),
-    ];
-    for (name, command) in methods {
+    ] {
         let registered = module.register_async_method(name, move |_, commands, _| async move {
-            let (done, finished) = oneshot::channel();
-            let stopped = || ErrorObjectOwned::owned(-32000, "the batcher has ended", None::<()>);
-            commands.send(command(done)).await.map_err(|_| stopped())?;
-            finished.await.map_err(|_| stopped())?;
-            Ok::<_, ErrorObjectOwned>(())
+            let (reply, answer) = oneshot::channel();
+            let error = |text| ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, text, None::<()>);
+            let ended = "the batcher is stopping";
+            commands.send((command, reply)).await.map_err(|_| error(ended))?;
+            answer.await.map_err(|_| error(ended))?.map_err(error)
         });
         debug_assert!(registered.is_ok(), "the names differ");
     }

@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt};
 use opal_protocol::{ChannelId, L1BlockRef, RollupConfig};
 use opal_service::tx_manager::PendingTx;
 use opal_service::{TxError, TxManager};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -20,7 +20,9 @@ use super::channel::{BlockSummary, PendingBlock};
 use super::client::{CallError, Endpoint};
 use super::config::BatcherConfig;
 use super::metrics::Recorder;
-use super::state::{BatcherState, Confirmation, ResetReason, SyncStatus, WaitReason};
+use super::rpc::{Command, Request};
+use super::state::{BatcherState, Confirmation};
+use super::status::{ResetReason, SyncStatus, WaitReason};
 use super::{BatcherError, BatcherStats, TARGET, payload};
 
 /// Longest time between attempts after failures.
@@ -72,13 +74,16 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<Session, ConnectError> {
         let rollup = self.rollup.rollup_config().await?;
         let rollup = rollup.map_err(|error| ConnectError::Wrong(error.into()))?;
-        for (endpoint, expected) in
-            [(&self.l1, rollup.l1_chain_id), (&self.l2, rollup.l2_chain_id)]
+        for (endpoint, expected) in [(&self.l1, rollup.l1_chain_id), (&self.l2, rollup.l2_chain_id)]
         {
             let found = endpoint.chain_id().await?;
             if found != expected {
                 let flag = endpoint.flag;
-                return Err(ConnectError::Wrong(BatcherError::WrongChain { flag, found, expected }));
+                return Err(ConnectError::Wrong(BatcherError::WrongChain {
+                    flag,
+                    found,
+                    expected,
+                }));
             }
         }
         let margin = self.config.posting.sub_safety_margin;
@@ -101,6 +106,7 @@ pub(crate) async fn run(
     connector: Connector,
     session: Option<Session>,
     stats: watch::Sender<BatcherStats>,
+    mut commands: mpsc::Receiver<Request>,
     stop: CancellationToken,
 ) -> Result<(), BatcherError> {
     let work = async {
@@ -109,7 +115,7 @@ pub(crate) async fn run(
             None => wait_for_endpoints(&connector).await?,
         };
         let mut service = Service::new(connector, session, stats);
-        service.run().await
+        service.run(&mut commands).await
     };
     tokio::select! {
         biased;
@@ -124,7 +130,9 @@ async fn wait_for_endpoints(connector: &Connector) -> Result<Session, BatcherErr
         match connector.connect().await {
             Ok(session) => return Ok(session),
             Err(ConnectError::Wrong(error)) => return Err(error),
-            Err(ConnectError::Unavailable(reason)) => trouble.report("waiting for an endpoint", reason),
+            Err(ConnectError::Unavailable(reason)) => {
+                trouble.report("waiting for an endpoint", reason)
+            }
         }
         tokio::time::sleep(CONNECT_INTERVAL).await;
     }
@@ -135,6 +143,7 @@ struct Ticket {
     channel: ChannelId,
     frames: usize,
     bytes: u64,
+    blobs: u64,
     completes: Vec<BlockSummary>,
 }
 
@@ -145,6 +154,8 @@ struct Service {
     connector: Connector,
     session: Session,
     state: BatcherState,
+    /// Whether the operator wants it to post.
+    active: bool,
     recorder: Recorder,
     l1_head: L1BlockRef,
     /// The account that L1 named as the batcher last, and the L1 head then.
@@ -176,8 +187,13 @@ impl Service {
         info!(target: TARGET, batcher = %session.tx_manager.address(),
             inbox = %rollup.batch_inbox_address, l1_chain = rollup.l1_chain_id,
             l2_chain = rollup.l2_chain_id, da = ?posting.da, "batcher started");
+        let mut state = BatcherState::new(rollup, posting);
+        if config.wait_node_sync {
+            state.wait_for_node_sync();
+        }
         Self {
-            state: BatcherState::new(rollup, posting, config.wait_node_sync),
+            state,
+            active: !config.stopped,
             recorder: Recorder::new(stats, config.metrics.as_ref()),
             connector,
             session,
@@ -194,30 +210,65 @@ impl Service {
         }
     }
 
-    async fn run(&mut self) -> Result<(), BatcherError> {
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Request>) -> Result<(), BatcherError> {
         let mut ticks = tokio::time::interval(self.connector.config.poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((ticket, result)) = self.sending.next() => self.on_sent(ticket, result),
                 Some((ticket, result)) = self.confirming.next() => self.on_done(ticket, result),
-                _ = ticks.tick() => self.poll().await?,
+                Some((command, reply)) = commands.recv() => {
+                    // The caller may have gone.
+                    let _ = reply.send(self.on_command(command).await?);
+                }
+                _ = ticks.tick(), if self.active => self.poll().await?,
             }
             self.send_next()?;
         }
     }
 
+    async fn on_command(
+        &mut self,
+        command: Command,
+    ) -> Result<Result<(), &'static str>, BatcherError> {
+        match (command, self.active) {
+            (Command::Start, true) => return Ok(Err("the batcher is running already")),
+            (Command::Stop | Command::Flush, false) => return Ok(Err("the batcher is stopped")),
+            (Command::Start, false) => {
+                info!(target: TARGET, "started by admin_startBatcher");
+                self.state.clear();
+                if self.connector.config.wait_node_sync {
+                    self.state.wait_for_node_sync();
+                }
+                self.active = true;
+            }
+            (Command::Stop, true) => {
+                info!(target: TARGET, "stopped by admin_stopBatcher");
+                (self.active, self.ready) = (false, false);
+            }
+            (Command::Flush, true) => {
+                info!(target: TARGET, "flushed by admin_flushBatcher");
+                self.state.flush();
+                self.poll().await?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// One look at the chains: load, build, and find out whether sending makes sense.
     async fn poll(&mut self) -> Result<(), BatcherError> {
         self.ready = false;
-        match self.look().await {
+        let status = self.look().await;
+        if status.is_ok() {
+            self.trouble.over("the endpoints answer again");
+        }
+        match status {
             Ok(Some(status)) => {
-                self.trouble.over("the endpoints answer again");
                 let caught_up = self.state.newest_number() >= status.unsafe_l2.number;
                 self.build(caught_up).await?;
                 self.ready = true;
             }
-            Ok(None) => self.trouble.over("the endpoints answer again"),
+            Ok(None) => {}
             Err(error) => self.trouble.report("an endpoint does not answer", error.to_string()),
         }
         let paused = self.wrong_key.is_on() || self.waiting.is_on();
@@ -251,8 +302,10 @@ impl Service {
             let mut blocks = std::pin::pin!(self.connector.l2.l2_blocks(numbers));
             while let Some(block) = blocks.next().await {
                 let block = block?;
-                let block = PendingBlock::new(&self.session.rollup_config, &block)
-                    .map_err(|e| self.connector.l2.error(format!("L2 block {}: {e}", block.id())))?;
+                let block =
+                    PendingBlock::new(&self.session.rollup_config, &block).map_err(|e| {
+                        self.connector.l2.error(format!("L2 block {}: {e}", block.id()))
+                    })?;
                 if let Err(reason) = self.state.add_block(block) {
                     info!(target: TARGET, %reason, "starting again from the safe head");
                     return Ok(None);
@@ -363,6 +416,7 @@ impl Service {
             channel: data.channel,
             frames: data.frames.len(),
             bytes,
+            blobs: candidate.blobs.len() as u64,
             completes: data.completes,
         };
         let tx_manager = self.session.tx_manager.clone();
@@ -388,7 +442,7 @@ impl Service {
         };
         self.failures = 0;
         self.retry_at = None;
-        self.recorder.confirmed(ticket.bytes, &ticket.completes);
+        self.recorder.confirmed(ticket.bytes, ticket.blobs, &ticket.completes);
         let l1_block = receipt.block_number.unwrap_or(self.l1_head.number);
         let head = self.l1_head;
         let outcome = self.state.tx_confirmed(ticket.channel, ticket.frames, l1_block, &head);

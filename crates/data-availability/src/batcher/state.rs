@@ -1,287 +1,468 @@
-//! What the batcher knows and decides; no I/O.
+//! What the batcher knows and decides. No clock, no network: every input is an argument.
+//!
+//! ```text
+//!  blocks, oldest first:   │ in closed channels │ in the open channel │ not built yet │
+//!                          ▲                                          ▲
+//!                     safe head + 1                                 built
+//! ```
+//! A block leaves at the front when it is safe. When anything casts doubt on the state (a reorg, a
+//! confirmed channel that derivation did not take) all of it is dropped, and the blocks above the
+//! safe head are read again.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use opal_protocol::channel::ChannelOutError;
-use opal_protocol::compress::Compression;
-use opal_protocol::frame::{ChannelId, FRAME_OVERHEAD, Frame};
-use opal_protocol::{BlockId, Hardfork, L1BlockRef, L2BlockRef, RollupConfig};
-use serde::Deserialize;
+use opal_protocol::{BlockId, ChannelId, Compression, Hardfork, L1BlockRef, L2BlockRef};
+use opal_protocol::{RollupConfig, channel::ChannelOutError};
 
-use super::channel::{Added, BlockInput, Blocks, ClosedChannel, Limits, OpenChannel};
+use super::CompressionAlgo;
+use super::channel::{ChannelBuilder, CloseReason, ClosedChannel, PendingBlock, TxData};
+use super::config::Posting;
+use super::status::{ResetReason, SyncStatus, WaitReason};
 
-/// Batch data held in memory before loading waits for L1 to take some.
-const MAX_MEMORY: usize = 64 << 20;
-
-/// The parts of `optimism_syncStatus` that the batcher goes by.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct SyncStatus {
-    /// L1 block that derivation has read last.
-    pub(super) current_l1: L1BlockRef,
-    pub(super) head_l1: L1BlockRef,
-    pub(super) unsafe_l2: L2BlockRef,
-    pub(super) safe_l2: L2BlockRef,
-}
-
-/// The settings that the decisions depend on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
-    pub(super) max_channel_duration: u64,
-    pub(super) sub_safety_margin: u64,
-    pub(super) target_frames: usize,
-    pub(super) max_frame_size: usize,
-    pub(super) frames_per_tx: usize,
-}
+/// Uncompressed batches held at once; more blocks are read when some of these are safe.
+const MAX_PENDING_BYTES: usize = 256 << 20;
+/// Blocks read in one go.
+const MAX_LOAD: u64 = 256;
+/// Closed channels that may wait to be sent before no further one is filled.
+const MAX_WAITING_CHANNELS: usize = 4;
+/// Longest rest after lost channels, in L1 blocks.
+const MAX_REST: u64 = 64;
 
 /// What to do after a look at the sync status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Advice {
-    /// Go on.
-    Continue,
-    /// The node reads L1 again from further back: its safe head will catch up.
-    Wait,
-    /// What was posted is not what became safe: start again from the safe head.
-    Reset(String),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// State was dropped.
+    pub reset: Option<ResetReason>,
+    /// Do nothing for now.
+    pub wait: Option<WaitReason>,
+    /// Channels that timed out on L1 and are built again.
+    pub timed_out: Vec<ChannelId>,
+    /// L2 blocks to read.
+    pub load: Option<RangeInclusive<u64>>,
 }
 
-/// Frames of one transaction, and where they belong.
-#[derive(Debug)]
-pub(super) struct TxFrames {
-    pub(super) channel: ChannelId,
-    /// Counts resets, so that the outcome of an earlier life is told apart.
-    pub(super) epoch: u64,
-    pub(super) frames: Vec<Frame>,
+/// What the confirmation of a transaction means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirmation {
+    /// Nobody waits for it: its channel was given up, or its blocks are safe already.
+    Stale,
+    /// The channel needs more.
+    Partial,
+    /// All of the channel is on L1.
+    Complete,
+    /// Its frames are too far apart on L1; its blocks go into another one.
+    TimedOut,
 }
 
-/// Why a block was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotAdded {
-    /// Its parent is not the block added last.
-    Reorg,
-    /// It can never be posted.
-    Never(ChannelOutError),
+/// A channel that was just closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed {
+    pub reason: CloseReason,
+    pub id: ChannelId,
+    pub blocks: usize,
+    pub first: u64,
+    pub last: u64,
+    pub frames: usize,
+    pub input_bytes: usize,
+    pub output_bytes: usize,
 }
 
-pub(super) struct State {
-    config: Arc<RollupConfig>,
-    policy: Policy,
-    new_id: fn() -> ChannelId,
-    /// The block added last, or the safe head after a reset; `None` before the first status.
-    tip: Option<BlockId>,
-    /// The safe head seen last.
-    safe: BlockId,
-    current_l1: u64,
-    l1_head: L1BlockRef,
-    open: Option<OpenChannel>,
+/// A block that can't be put into a channel, or with no block a channel that can't be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BuildError {
+    pub block: Option<BlockId>,
+    pub error: ChannelOutError,
+}
+
+/// How far L1 must be read by the node before its safe head counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SyncTarget {
+    None,
+    /// The L1 head that the next status tells.
+    NextHead,
+    Block(u64),
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct BatcherState {
+    rollup: Arc<RollupConfig>,
+    posting: Arc<Posting>,
+    blocks: VecDeque<PendingBlock>,
+    /// Sum of the blocks' sizes.
+    bytes: usize,
+    /// So many of the blocks are in channels.
+    built: usize,
+    open: Option<ChannelBuilder>,
     closed: VecDeque<ClosedChannel>,
-    epoch: u64,
+    /// As the last status told.
+    safe: L2BlockRef,
+    sync_target: SyncTarget,
+    /// Channels lost in a row.
+    losses: u32,
+    /// Nothing is posted before L1 reaches this block.
+    rest_until: u64,
+    /// The open channel is closed at the next occasion.
+    flush: bool,
 }
 
-impl State {
-    pub(super) fn new(config: Arc<RollupConfig>, policy: Policy, new_id: fn() -> ChannelId) -> Self {
+impl BatcherState {
+    /// Nothing known.
+    pub(crate) fn new(rollup: Arc<RollupConfig>, posting: Arc<Posting>) -> Self {
         Self {
-            config,
-            policy,
-            new_id,
-            tip: None,
-            safe: BlockId::default(),
-            current_l1: 0,
-            l1_head: L1BlockRef::default(),
+            rollup,
+            posting,
+            blocks: VecDeque::new(),
+            bytes: 0,
+            built: 0,
             open: None,
             closed: VecDeque::new(),
-            epoch: 0,
+            safe: L2BlockRef::default(),
+            sync_target: SyncTarget::None,
+            losses: 0,
+            rest_until: 0,
+            flush: false,
         }
     }
 
-    /// Takes note of the node's progress: forgets what became safe, and finds out whether
-    /// something posted was lost.
-    pub(super) fn on_status(&mut self, status: &SyncStatus) -> Advice {
-        self.l1_head = status.head_l1;
-        // A node that was restarted or follows an L1 reorg derives anew from further back; its
-        // safe head says nothing until it is where it was.
-        let reached = self.current_l1.min(status.head_l1.number);
-        if status.current_l1.number < reached {
-            return Advice::Wait;
-        }
-        self.current_l1 = status.current_l1.number;
-        let safe = status.safe_l2.id();
-        let Some(tip) = self.tip else {
-            self.tip = Some(safe);
-            self.safe = safe;
-            return Advice::Continue;
-        };
-        if safe.number < self.safe.number {
-            return Advice::Reset(format!("the safe head went back from {} to {safe}", self.safe));
-        }
-        if safe.number > tip.number {
-            return Advice::Reset(format!("the safe head {safe} is ahead of what was posted"));
-        }
-        if safe.number == tip.number && safe.hash != tip.hash {
-            return Advice::Reset(format!("another block became safe: {safe} instead of {tip}"));
-        }
-        self.safe = safe;
-        while let Some(channel) = self.closed.front() {
-            let last = channel.blocks.last;
-            if last.number > safe.number {
-                break;
-            }
-            if last.number == safe.number && last.hash != safe.hash {
-                return Advice::Reset(format!("another block became safe: {safe}, posted {last}"));
-            }
-            if !channel.is_complete() {
-                // Its last frames are still on their way, but are not needed any more.
-                break;
-            }
-            self.closed.pop_front();
-        }
-        if let Some(channel) = self.closed.front()
-            && let Some(at) = channel.completed_at()
-            && self.current_l1 > at
-            && channel.blocks.last.number > safe.number
-        {
-            return Advice::Reset(format!(
-                "channel {:?} is on L1 since block {at} but its last block {} did not become safe",
-                channel.id, channel.blocks.last
-            ));
-        }
-        Advice::Continue
+    /// An empty state that stands in while this one is at work elsewhere.
+    pub(crate) fn stand_in(&self) -> Self {
+        Self::new(Arc::clone(&self.rollup), Arc::clone(&self.posting))
     }
 
-    /// Forgets everything; batching starts again after the safe head of the next status.
-    pub(super) fn reset(&mut self) {
-        self.tip = None;
+    /// Reads no blocks before the node has derived everything that is on L1 at the next status.
+    pub(crate) const fn wait_for_node_sync(&mut self) {
+        self.sync_target = SyncTarget::NextHead;
+    }
+
+    /// Drops all blocks and channels. What is under way to L1 goes on, and counts for nothing here.
+    pub(crate) fn clear(&mut self) {
+        self.blocks.clear();
+        self.bytes = 0;
+        self.built = 0;
         self.open = None;
         self.closed.clear();
-        self.epoch += 1;
     }
 
-    /// Number of the block to load next; `None` before the first status and while too much waits.
-    pub(super) fn next_block(&self) -> Option<u64> {
-        let open = self.open.as_ref().map_or(0, OpenChannel::memory);
-        let closed: usize = self.closed.iter().map(ClosedChannel::memory).sum();
-        if open + closed > MAX_MEMORY {
-            return None;
-        }
-        self.tip.map(|tip| tip.number + 1)
+    /// Closes the open channel at the next occasion, however little is in it.
+    pub(crate) const fn flush(&mut self) {
+        self.flush = true;
     }
 
-    /// Adds the next block to the channel being filled; closes it and opens another when full.
-    pub(super) fn add_block(&mut self, block: &BlockInput) -> Result<(), NotAdded> {
-        let reference = &block.reference;
-        let follows = |tip: BlockId| {
-            reference.parent_hash == tip.hash && reference.number == tip.number + 1
-        };
-        if !self.tip.is_some_and(follows) {
-            return Err(NotAdded::Reorg);
+    pub(crate) fn pending_blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Number of the newest block read, or of the safe head.
+    pub(crate) fn newest_number(&self) -> u64 {
+        self.newest().number
+    }
+
+    fn newest(&self) -> BlockId {
+        self.blocks.back().map_or(self.safe.id(), |block| block.id)
+    }
+
+    /// Takes in the heads: finds out whether the state still holds, drops what is safe, and says
+    /// which blocks to read next.
+    pub(crate) fn on_status(&mut self, status: &SyncStatus) -> Plan {
+        let mut plan = Plan::default();
+        let safe = status.safe();
+        if !status.is_known() {
+            plan.wait = Some(WaitReason::NodeNotReady);
+            return plan;
         }
-        // A new channel takes its first block in any case, so the second round adds it.
-        for _ in 0..2 {
-            let mut open = match self.open.take() {
-                Some(open) => open,
-                None => self.open_channel(),
-            };
-            let added = open.add(block).map_err(NotAdded::Never)?;
-            let window_end = reference.l1_origin.number + self.config.seq_window_size;
-            open.close_by(window_end.saturating_sub(self.policy.sub_safety_margin));
-            let full = added == Added::Full || open.is_full();
-            self.open = Some(open);
-            if full {
-                self.close().map_err(NotAdded::Never)?;
+        if safe.number > self.safe.number {
+            (self.losses, self.rest_until) = (0, 0);
+        }
+        self.safe = safe;
+        plan.reset = self.doubt(status);
+        if let Some(reason) = plan.reset {
+            self.clear();
+            match reason {
+                // The node may be about to derive again what L1 still holds.
+                ResetReason::SafeHeadBack => self.wait_for_node_sync(),
+                ResetReason::ChannelLost { .. } => {
+                    self.losses = self.losses.saturating_add(1);
+                    self.rest_until = status.head_l1.number.saturating_add(rest_after(self.losses));
+                }
+                ResetReason::SafeHeadAhead | ResetReason::L2Reorg { .. } => {}
             }
-            if added == Added::Yes {
-                break;
+        }
+        self.prune();
+        plan.timed_out = self.requeue_timed_out(&status.head_l1);
+        if self.sync_target == SyncTarget::NextHead {
+            self.sync_target = SyncTarget::Block(status.head_l1.number);
+        }
+        if let SyncTarget::Block(target) = self.sync_target {
+            let current = status.current_l1.number;
+            if current < target {
+                plan.wait = Some(WaitReason::NodeSyncing { current, target });
+                return plan;
             }
+            self.sync_target = SyncTarget::None;
         }
-        self.tip = Some(reference.id());
-        Ok(())
+        let newest = self.newest().number;
+        let unsafe_l2 = status.unsafe_l2.number;
+        if unsafe_l2 < newest {
+            plan.wait = Some(WaitReason::NodeBehind { unsafe_l2, newest });
+        } else if unsafe_l2 > newest && self.bytes < MAX_PENDING_BYTES {
+            plan.load = Some(newest + 1..=unsafe_l2.min(newest.saturating_add(MAX_LOAD)));
+        }
+        plan
     }
 
-    fn open_channel(&self) -> OpenChannel {
-        let head = &self.l1_head;
-        // What is valid at the L1 head is valid in the later block that will hold the channel.
-        let fjord = self.config.is_active(Hardfork::Fjord, head.timestamp);
-        let compression = if fjord { Compression::Brotli } else { Compression::Zlib };
-        let max_rlp_bytes = self.config.max_rlp_bytes_per_channel(head.timestamp);
-        let timeout = self.config.channel_timeout(head.timestamp);
-        let timeout = timeout.saturating_sub(self.policy.sub_safety_margin).max(1);
-        let duration = match self.policy.max_channel_duration {
-            0 => timeout,
-            duration => duration.min(timeout),
+    /// Whether the status contradicts the state.
+    fn doubt(&self, status: &SyncStatus) -> Option<ResetReason> {
+        let safe = self.safe;
+        let (oldest, newest) = (self.blocks.front()?, self.blocks.back()?);
+        if safe.number > newest.id.number {
+            return Some(ResetReason::SafeHeadAhead);
+        }
+        if safe.number.saturating_add(1) < oldest.id.number {
+            return Some(ResetReason::SafeHeadBack);
+        }
+        let replaced = |head: &&L2BlockRef| {
+            self.known_hash(head.number).is_some_and(|known| known != head.hash)
         };
-        let limits = Limits {
-            target_bytes: self
-                .policy
-                .max_frame_size
-                .saturating_sub(FRAME_OVERHEAD)
-                .saturating_mul(self.policy.target_frames),
-            deadline: head.number.saturating_add(duration),
+        if let Some(head) = [&safe, &status.unsafe_l2].into_iter().find(replaced) {
+            return Some(ResetReason::L2Reorg { number: head.number });
+        }
+        self.closed.iter().find_map(|channel| {
+            let complete_at = channel.complete_at()?;
+            let last_block = channel.last_block()?;
+            (status.current_l1.number > complete_at && last_block > safe.number)
+                .then_some(ResetReason::ChannelLost { channel: channel.id, last_block })
+        })
+    }
+
+    /// The hash that a block of this number must have, if it is one of ours or their parent.
+    fn known_hash(&self, number: u64) -> Option<alloy_primitives::B256> {
+        let oldest = self.blocks.front()?;
+        match number.checked_sub(oldest.id.number) {
+            Some(index) => self.blocks.get(usize::try_from(index).ok()?).map(|block| block.id.hash),
+            None if number + 1 == oldest.id.number => Some(oldest.batch.parent_hash),
+            None => None,
+        }
+    }
+
+    /// Drops what is safe.
+    fn prune(&mut self) {
+        let safe = self.safe.number;
+        while let Some(block) = self.blocks.pop_front_if(|block| block.id.number <= safe) {
+            self.bytes -= block.size;
+            self.built = self.built.saturating_sub(1);
+        }
+        while self.closed.pop_front_if(|channel| channel.last_block() <= Some(safe)).is_some() {}
+        if self.open.as_ref().and_then(ChannelBuilder::first_block).is_some_and(|n| n <= safe) {
+            self.rebuild_from(self.closed.len());
+        }
+    }
+
+    /// Gives up the closed channel at `index` and all after it; their blocks go into new ones.
+    fn rebuild_from(&mut self, index: usize) {
+        let first = match self.closed.get(index) {
+            Some(channel) => channel.first_block(),
+            None => self.open.as_ref().and_then(ChannelBuilder::first_block),
         };
-        OpenChannel::new((self.new_id)(), compression, max_rlp_bytes, limits)
-    }
-
-    /// Closes the channel being filled when its time has come.
-    pub(super) fn close_if_due(&mut self) -> Result<(), ChannelOutError> {
-        match &self.open {
-            Some(open) if open.is_due(self.l1_head.number) => self.close(),
-            _ => Ok(()),
+        self.closed.truncate(index);
+        self.open = None;
+        if let (Some(first), Some(oldest)) = (first, self.blocks.front()) {
+            let built = usize::try_from(first.saturating_sub(oldest.id.number));
+            self.built = self.built.min(built.unwrap_or(usize::MAX));
         }
     }
 
-    /// Closes the channel being filled, if there is one.
-    pub(super) fn close(&mut self) -> Result<(), ChannelOutError> {
-        if let Some(open) = self.open.take() {
-            self.closed.push_back(open.close(self.policy.max_frame_size)?);
-        }
-        Ok(())
+    fn requeue_timed_out(&mut self, l1_head: &L1BlockRef) -> Vec<ChannelId> {
+        let timeout = self.rollup.channel_timeout(l1_head.timestamp);
+        let margin = self.posting.sub_safety_margin;
+        let timed_out =
+            |channel: &ClosedChannel| channel.is_timed_out(timeout, margin, l1_head.number);
+        let Some(index) = self.closed.iter().position(timed_out) else { return Vec::new() };
+        let lost = self.closed.iter().skip(index).filter(|c| timed_out(c)).map(|c| c.id).collect();
+        self.rebuild_from(index);
+        lost
     }
 
-    /// Whether frames wait to be sent.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.closed.iter().any(ClosedChannel::has_unsent)
-    }
-
-    /// The frames of the next transaction, in channel order.
-    pub(super) fn next_tx(&mut self) -> Option<TxFrames> {
-        let channel = self.closed.iter_mut().find(|channel| channel.has_unsent())?;
-        let frames = channel.take_frames(self.policy.frames_per_tx);
-        Some(TxFrames { channel: channel.id, epoch: self.epoch, frames })
-    }
-
-    /// Takes back the frames of the transaction made last, which could not be sent.
-    pub(super) fn put_back(&mut self, tx: TxFrames) {
-        if let Some(channel) = self.channel_of(&tx) {
-            channel.put_back(tx.frames);
-        }
-    }
-
-    /// Notes that L1 included a transaction. Gives the blocks of the channel that it completed.
+    /// Appends a block that was read.
     ///
     /// # Errors
-    /// When the channel took longer than its timeout, and so is void.
-    pub(super) fn confirmed(
+    /// When it does not extend the newest one; the state is then empty.
+    pub(crate) fn add_block(&mut self, block: PendingBlock) -> Result<(), ResetReason> {
+        let newest = self.newest();
+        let extends = block.batch.parent_hash == newest.hash;
+        if !extends || newest.number.checked_add(1) != Some(block.id.number) {
+            self.clear();
+            return Err(ResetReason::L2Reorg { number: newest.number });
+        }
+        self.bytes += block.size;
+        self.blocks.push_back(block);
+        Ok(())
+    }
+
+    /// Whether what is next to be sent may be sent now.
+    pub(crate) fn may_send(&self, l1_head: u64) -> Result<(), WaitReason> {
+        if l1_head < self.rest_until {
+            return Err(WaitReason::Resting { until: self.rest_until });
+        }
+        let waiting = self.closed.iter().find(|channel| channel.has_unsent_frames());
+        let next = match waiting {
+            Some(channel) => channel.first_block().map(|n| (n, channel.oldest_origin)),
+            None => {
+                let block = self.blocks.get(self.closed_blocks());
+                block.map(|block| (block.id.number, block.l1_origin.number))
+            }
+        };
+        let Some((block, l1_origin)) = next else { return Ok(()) };
+        // The earliest block that can include it is the next one.
+        let window_end = l1_origin.saturating_add(self.rollup.seq_window_size);
+        if l1_head.saturating_add(1) > window_end {
+            return Err(WaitReason::WindowPassed { block, l1_origin, window_end });
+        }
+        Ok(())
+    }
+
+    /// Number of blocks in closed channels.
+    fn closed_blocks(&self) -> usize {
+        let open = self.open.as_ref().and_then(ChannelBuilder::first_block);
+        match (open, self.blocks.front()) {
+            (Some(first), Some(oldest)) => {
+                usize::try_from(first.saturating_sub(oldest.id.number)).unwrap_or(self.built)
+            }
+            _ => self.built,
+        }
+    }
+
+    /// Fills channels with the blocks read, and closes those that are due. Slow when a channel is
+    /// closed. `caught_up` says that no more blocks are there to be read: only then is a channel
+    /// closed before it is full.
+    ///
+    /// # Errors
+    /// When a block fits no channel, or the compressor fails.
+    pub(crate) fn build(
         &mut self,
-        tx: &TxFrames,
+        l1_head: &L1BlockRef,
+        caught_up: bool,
+        mut new_id: impl FnMut() -> ChannelId,
+    ) -> Result<Vec<Closed>, BuildError> {
+        let posting = Arc::clone(&self.posting);
+        let window = self.rollup.seq_window_size;
+        let mut closed = Vec::new();
+        while self.waiting_channels() < MAX_WAITING_CHANNELS
+            && let Some(block) = self.blocks.get(self.built)
+        {
+            let builder = self.open.get_or_insert_with(|| {
+                let max_rlp_bytes = self.rollup.max_rlp_bytes_per_channel(l1_head.timestamp);
+                let compression = compression(&self.rollup, &posting, l1_head.timestamp);
+                ChannelBuilder::new(new_id(), compression, max_rlp_bytes, l1_head.number, block)
+            });
+            let added = builder.add(block, &posting);
+            let fits = added.map_err(|error| BuildError { block: Some(block.id), error })?;
+            if fits {
+                self.built += 1;
+            }
+            let reason = builder.close_reason(&posting, window, l1_head.number);
+            if !fits || reason == Some(CloseReason::Full) {
+                closed.extend(self.close(CloseReason::Full)?);
+            }
+        }
+        if let Some(builder) = &mut self.open
+            && caught_up
+        {
+            let due = builder.close_reason(&posting, window, l1_head.number);
+            // While a channel waits to be sent, a further one would only be smaller than need be.
+            if self.flush {
+                closed.extend(self.close(CloseReason::Flush)?);
+            } else if let (Some(reason), 0) = (due, self.waiting_channels()) {
+                closed.extend(self.close(reason)?);
+            }
+        }
+        self.flush &= !caught_up;
+        Ok(closed)
+    }
+
+    fn waiting_channels(&self) -> usize {
+        self.closed.iter().filter(|channel| channel.has_unsent_frames()).count()
+    }
+
+    fn close(&mut self, reason: CloseReason) -> Result<Option<Closed>, BuildError> {
+        let Some(builder) = self.open.take() else { return Ok(None) };
+        let channel =
+            builder.close(&self.posting).map_err(|error| BuildError { block: None, error })?;
+        let closed = Closed {
+            reason,
+            id: channel.id,
+            blocks: channel.blocks.len(),
+            first: channel.first_block().unwrap_or_default(),
+            last: channel.last_block().unwrap_or_default(),
+            frames: channel.frame_count(),
+            input_bytes: channel.input_bytes,
+            output_bytes: channel.output_bytes(),
+        };
+        self.closed.push_back(channel);
+        Ok(Some(closed))
+    }
+
+    /// Hands out the next transaction. From Holocene on derivation takes frames and batches in
+    /// strict order only, so the order of the calls must be the order on L1.
+    pub(crate) fn next_tx(&mut self) -> Option<TxData> {
+        let frames_per_tx = self.posting.frames_per_tx();
+        let channel = self.closed.iter_mut().find(|channel| channel.has_unsent_frames())?;
+        channel.next_tx(frames_per_tx)
+    }
+
+    /// L1 confirmed a transaction with so many frames of a channel.
+    pub(crate) fn tx_confirmed(
+        &mut self,
+        channel: ChannelId,
+        frames: usize,
         l1_block: u64,
-    ) -> Result<Option<Blocks>, String> {
-        let timeout = self.config.channel_timeout(self.l1_head.timestamp);
-        let Some(channel) = self.channel_of(tx) else { return Ok(None) };
-        let complete = channel.confirm(tx.frames.len(), l1_block);
-        if channel.span() > timeout {
-            return Err(format!("channel {:?} took longer than its timeout", channel.id));
+        l1_head: &L1BlockRef,
+    ) -> Confirmation {
+        let Some(channel) = self.closed.iter_mut().find(|c| c.id == channel) else {
+            return Confirmation::Stale;
+        };
+        channel.confirm(frames, l1_block);
+        let complete = channel.is_confirmed();
+        if !self.requeue_timed_out(l1_head).is_empty() {
+            Confirmation::TimedOut
+        } else if complete {
+            Confirmation::Complete
+        } else {
+            Confirmation::Partial
         }
-        Ok(complete.then_some(channel.blocks))
     }
 
-    /// Whether a transaction was made after the last reset.
-    pub(super) const fn is_current(&self, tx: &TxFrames) -> bool {
-        tx.epoch == self.epoch
-    }
-
-    fn channel_of(&mut self, tx: &TxFrames) -> Option<&mut ClosedChannel> {
-        if tx.epoch != self.epoch {
-            return None;
+    /// A transaction was given up. Its channel and those after it are built again under new ids: a
+    /// frame that is missing makes derivation drop what follows it.
+    pub(crate) fn tx_failed(&mut self, channel: ChannelId) {
+        if let Some(index) = self.closed.iter().position(|c| c.id == channel) {
+            self.rebuild_from(index);
         }
-        self.closed.iter_mut().find(|channel| channel.id == tx.channel)
+    }
+}
+
+/// Which compression derivation accepts: it looks at the time of the L1 block that includes the
+/// channel, which can't be before the head's.
+fn compression(rollup: &RollupConfig, posting: &Posting, l1_time: u64) -> Compression {
+    match posting.compression {
+        CompressionAlgo::Zlib => Compression::Zlib,
+        CompressionAlgo::Auto | CompressionAlgo::Brotli => {
+            if rollup.is_active(Hardfork::Fjord, l1_time) {
+                Compression::Brotli
+            } else {
+                Compression::Zlib
+            }
+        }
+    }
+}
+
+/// L1 blocks to wait after so many losses in a row: none after the first, which a reorg explains,
+/// then 2, 4, 8 and so on.
+fn rest_after(losses: u32) -> u64 {
+    match losses {
+        0 | 1 => 0,
+        n => 2u64.saturating_pow(n - 1).min(MAX_REST),
     }
 }

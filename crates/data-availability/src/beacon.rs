@@ -231,7 +231,11 @@ impl BeaconClient {
         }
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: Option<&str>) -> Result<T, Failure> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<T, Failure> {
         let mut url = self.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/{path}"));
@@ -272,7 +276,9 @@ impl BeaconClient {
             response.chunk().await.map_err(|error| unavailable(http::http_error_text(&error)))?
         {
             if body.len() + chunk.len() > MAX_RESPONSE {
-                return Err(Failure::Other(self.refused(path, "its answer is too long".to_owned())));
+                return Err(Failure::Other(
+                    self.refused(path, "its answer is too long".to_owned()),
+                ));
             }
             body.extend_from_slice(&chunk);
         }
@@ -304,4 +310,147 @@ fn by_versioned_hash(candidates: Vec<Bytes>) -> HashMap<B256, Box<Blob>> {
         }
     }
     blobs
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fake_server::{hash, rest};
+    use axum::extract::{Path, Query};
+    use axum::http::StatusCode as Status;
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::{Value, json};
+
+    fn blob(byte: u8) -> Blob {
+        let mut blob = Blob::ZERO;
+        blob[1] = byte;
+        blob
+    }
+
+    fn commitment(blob: &Blob) -> Bytes48 {
+        let settings = c_kzg::ethereum_kzg_settings(0);
+        Bytes48::from(*settings.blob_to_kzg_commitment(blob.as_ckzg()).unwrap().to_bytes())
+    }
+
+    fn versioned(blob: &Blob) -> B256 {
+        kzg_to_versioned_hash(commitment(blob).as_slice())
+    }
+
+    fn with_genesis(router: Router) -> Router {
+        let genesis = json!({"data": {"genesis_time": "1000", "genesis_fork_version": "0x00"}});
+        router.route("/eth/v1/beacon/genesis", get(|| async { Json(genesis) }))
+    }
+
+    fn with_spec(router: Router) -> Router {
+        let spec = json!({"data": {"SECONDS_PER_SLOT": "12", "BLOB_SCHEDULE": []}});
+        router.route("/eth/v1/config/spec", get(|| async { Json(spec) }))
+    }
+
+    /// Serves blobs 1 and 2 at `slot` under the newer path.
+    fn with_blobs(router: Router, slot: u64, honours_filter: bool) -> Router {
+        let handler = move |Path(asked): Path<u64>, Query(query): Query<Value>| async move {
+            if asked != slot {
+                return (Status::NOT_FOUND, Json(json!({"code": 404, "message": "not found"})));
+            }
+            let filter = query["versioned_hashes"].as_str().unwrap_or_default().to_owned();
+            let blobs: Vec<String> = [blob(1), blob(2)]
+                .iter()
+                .filter(|blob| {
+                    filter.is_empty()
+                        || (honours_filter && filter.contains(&versioned(blob).to_string()))
+                })
+                .map(|blob| format!("0x{}", alloy_primitives::hex::encode(blob)))
+                .collect();
+            (Status::OK, Json(json!({"data": blobs})))
+        };
+        router.route("/eth/v1/beacon/blobs/{slot}", get(handler))
+    }
+
+    /// Serves `content` with the commitment of blob 1 under the older path.
+    fn with_sidecars(router: Router, slot: u64, content: Blob) -> Router {
+        let handler = move |Path(asked): Path<u64>| async move {
+            if asked != slot {
+                return (Status::NOT_FOUND, Json(json!({"code": 404, "message": "not found"})));
+            }
+            let sidecar = |blob: &Blob, commitment: Bytes48| {
+                json!({
+                    "index": "0", "blob": format!("0x{}", alloy_primitives::hex::encode(blob)),
+                    "kzg_commitment": commitment, "kzg_proof": Bytes48::ZERO,
+                })
+            };
+            let data =
+                [sidecar(&blob(9), commitment(&blob(9))), sidecar(&content, commitment(&blob(1)))];
+            (Status::OK, Json(json!({"data": data})))
+        };
+        router.route("/eth/v1/beacon/blob_sidecars/{slot}", get(handler))
+    }
+
+    fn block(number: u64, timestamp: u64) -> L1BlockRef {
+        L1BlockRef { hash: hash(1), number, parent_hash: hash(0), timestamp }
+    }
+
+    async fn connect(router: Router) -> BeaconClient {
+        BeaconClient::connect(&rest(router).await).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn newer_nodes_by_slot_in_the_order_asked_for() {
+        for honours_filter in [true, false] {
+            let router = with_blobs(with_spec(with_genesis(Router::new())), 5, honours_filter);
+            let beacon = connect(router).await;
+            let hashes = [versioned(&blob(2)), versioned(&blob(1))];
+            let blobs = beacon.blobs(&block(77, 1060), &hashes).await.unwrap();
+            assert!(*blobs[0] == blob(2) && *blobs[1] == blob(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn older_nodes_through_sidecars() {
+        let router = with_sidecars(with_spec(with_genesis(Router::new())), 5, blob(1));
+        let beacon = connect(router).await;
+        for _ in 0..2 {
+            let blobs = beacon.blobs(&block(77, 1060), &[versioned(&blob(1))]).await.unwrap();
+            assert!(*blobs[0] == blob(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn development_nodes_by_block_number() {
+        let beacon = connect(with_blobs(with_genesis(Router::new()), 77, true)).await;
+        assert_eq!(beacon.slot_rule(), SlotRule::BlockNumber);
+        let blobs = beacon.blobs(&block(77, 1060), &[versioned(&blob(1))]).await.unwrap();
+        assert!(*blobs[0] == blob(1));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_or_missing_blob_is_never_returned() {
+        let base = || with_spec(with_genesis(Router::new()));
+        let wanted = versioned(&blob(1));
+        // The commitment is right, the content is another blob.
+        let forged = connect(with_sidecars(base(), 5, blob(3))).await;
+        let error = forged.blobs(&block(77, 1060), &[wanted]).await.unwrap_err();
+        assert!(matches!(error, DaError::BlobMissing { slot: 5, hash, .. } if hash == wanted));
+
+        let beacon = connect(with_blobs(base(), 5, true)).await;
+        for (at, hash) in [(1060, versioned(&blob(3))), (1200, wanted), (999, wanted)] {
+            let error = beacon.blobs(&block(77, at), &[hash]).await.unwrap_err();
+            assert!(matches!(error, DaError::BlobMissing { .. }), "{error}");
+            assert!(error.is_temporary() && error.to_string().contains("pruned"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_beacon_node_is_told_so() {
+        let error = BeaconClient::connect(&rest(Router::new()).await).await.unwrap_err();
+        assert!(error.to_string().contains("is this a beacon API?"), "{error}");
+        let router = with_genesis(Router::new())
+            .route("/eth/v1/config/spec", get(|| async { Json(json!({"data": {}})) }));
+        let error = BeaconClient::connect(&rest(router).await).await.unwrap_err();
+        assert!(error.to_string().contains("SECONDS_PER_SLOT"), "{error}");
+        let url = "http://127.0.0.1:1/KEY".parse().unwrap();
+        let error = BeaconClient::connect(&url).await.unwrap_err();
+        assert!(error.is_temporary() && !error.to_string().contains("KEY"), "{error}");
+    }
 }

@@ -40,7 +40,9 @@ pub enum DaError {
         reason: String,
     },
     /// The block holds a transaction of a type that this version does not know.
-    #[error("L1 block {block} holds a transaction of unknown type {ty:#04x}; a newer version of Opal is needed")]
+    #[error(
+        "L1 block {block} holds a transaction of unknown type {ty:#04x}; a newer version of Opal is needed"
+    )]
     UnknownTransactionType {
         /// The block.
         block: BlockId,
@@ -58,10 +60,14 @@ pub enum DaError {
         found: u64,
     },
     /// Blobs are needed, but no beacon endpoint was given.
-    #[error("L1 block {0} carries batches in blobs, but no beacon endpoint is configured (--l1-beacon)")]
+    #[error(
+        "L1 block {0} carries batches in blobs, but no beacon endpoint is configured (--l1-beacon)"
+    )]
     NoBeacon(BlockId),
     /// The beacon endpoint does not have the blobs: too new for it, or pruned after about 18 days.
-    #[error("{endpoint} has no blob {hash} for L1 block {block} (slot {slot}); it may have pruned it, use an endpoint that archives blobs")]
+    #[error(
+        "{endpoint} has no blob {hash} for L1 block {block} (slot {slot}); it may have pruned it, use an endpoint that archives blobs"
+    )]
     BlobMissing {
         /// The endpoint, without credentials.
         endpoint: String,

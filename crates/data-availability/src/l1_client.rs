@@ -85,6 +85,7 @@ pub struct L1Client {
     chain_id: u64,
     beacon: Option<BeaconClient>,
     tags_by_depth: bool,
+    sidecars_in_root: bool,
     no_block_receipts: AtomicBool,
     cache: Mutex<Cache>,
 }
@@ -148,6 +149,12 @@ impl L1Client {
                 None
             }
         };
+        let sidecars_in_root = computes_roots_with_sidecars(&provider).await;
+        if sidecars_in_root {
+            info!(target: TARGET, endpoint,
+                "this L1 (anvil) computes its transactions root from blob transactions with their \
+                 sidecars: the root of such blocks is not checked, each transaction's hash is");
+        }
         debug!(target: TARGET, endpoint, chain_id, "L1 connected");
         Ok(Self {
             provider,
@@ -155,6 +162,7 @@ impl L1Client {
             chain_id,
             beacon,
             tags_by_depth,
+            sidecars_in_root,
             no_block_receipts: AtomicBool::new(false),
             cache: Mutex::default(),
         })
@@ -173,11 +181,7 @@ impl L1Client {
         if self.chain_id == expected {
             return Ok(());
         }
-        Err(DaError::WrongChain {
-            endpoint: self.endpoint.clone(),
-            expected,
-            found: self.chain_id,
-        })
+        Err(DaError::WrongChain { endpoint: self.endpoint.clone(), expected, found: self.chain_id })
     }
 
     /// The alloy provider behind the client.
@@ -305,7 +309,7 @@ impl L1Client {
     }
 
     async fn complete(&self, block: RpcBlock) -> Result<Arc<L1BlockData>, DaError> {
-        let block = block.verify(Layer::L1)?;
+        let block = block.verify(Layer::L1 { sidecars_in_root: self.sidecars_in_root })?;
         if let Some(cached) = self.cached(block.hash) {
             return Ok(cached);
         }
@@ -364,6 +368,12 @@ impl L1Client {
     }
 }
 
+/// Whether the L1 is anvil, whose headers commit to blob transactions in their network form. An L1
+/// that does not tell its version is taken to follow the rules.
+async fn computes_roots_with_sidecars(provider: &DynProvider) -> bool {
+    provider.get_client_version().await.is_ok_and(|version| version.starts_with("anvil/"))
+}
+
 async fn request_ref(
     provider: &DynProvider,
     number_or_tag: &str,
@@ -379,4 +389,193 @@ fn lacks_method(error: &TransportError) -> bool {
                 .iter()
                 .any(|words| text.contains("method") && text.contains(words))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fake_server::{
+        Answer, block, block_json, hash, json_rpc, no_method, receipts_json, signed_tx,
+    };
+    use opal_protocol::SealedBlock;
+    use serde_json::{Value, json};
+
+    /// An L1 of a few blocks.
+    #[derive(Clone)]
+    struct Fake {
+        blocks: Vec<(SealedBlock, Vec<Receipt>)>,
+        block_receipts: bool,
+        finalized: Option<u64>,
+        /// Changes an answer before it is given.
+        tamper: fn(&str, Value) -> Value,
+    }
+
+    impl Fake {
+        fn new(length: u64) -> Self {
+            let mut blocks: Vec<(SealedBlock, Vec<Receipt>)> = Vec::new();
+            for number in 0..length {
+                let parent_hash = blocks.last().map_or_else(|| hash(0), |(block, _)| block.hash);
+                let header = Header {
+                    number,
+                    parent_hash,
+                    timestamp: 1000 + 12 * number,
+                    base_fee_per_gas: Some(7),
+                    ..Header::default()
+                };
+                let txs = (0..number % 4).map(|n| signed_tx(n, vec![n as u8].into())).collect();
+                blocks.push(block(header, txs));
+            }
+            Self { blocks, block_receipts: true, finalized: Some(1), tamper: |_, value| value }
+        }
+
+        fn answer(&self, method: &str, params: &Value) -> Result<Value, (i64, String)> {
+            let by_hash =
+                |value: &Value| self.blocks.iter().find(|(block, _)| json!(block.hash) == *value);
+            let tip = self.blocks.len() as u64 - 1;
+            let value = match method {
+                "eth_chainId" => json!("0x384"),
+                "eth_getBlockByNumber" => {
+                    let number = match params[0].as_str().unwrap() {
+                        "latest" => Some(tip),
+                        "safe" | "finalized" => match self.finalized {
+                            Some(number) => Some(number),
+                            None => return Err((-39001, "finalized block not found".to_owned())),
+                        },
+                        hex => u64::from_str_radix(hex.trim_start_matches("0x"), 16).ok(),
+                    };
+                    let block = number.and_then(|number| self.blocks.get(number as usize));
+                    block.map_or(Value::Null, |(block, _)| block_json(block, params[1] == true))
+                }
+                "eth_getBlockByHash" => by_hash(&params[0])
+                    .map_or(Value::Null, |(block, _)| block_json(block, params[1] == true)),
+                "eth_getBlockReceipts" if self.block_receipts => {
+                    let (block, receipts) = by_hash(&params[0]).unwrap();
+                    json!(receipts_json(block, receipts))
+                }
+                "eth_getTransactionReceipt" => self
+                    .blocks
+                    .iter()
+                    .flat_map(|(block, receipts)| receipts_json(block, receipts))
+                    .find(|receipt| receipt["transactionHash"] == params[0])
+                    .unwrap(),
+                other => return Err(no_method(other)),
+            };
+            Ok((self.tamper)(method, value))
+        }
+
+        async fn connect(&self) -> L1Client {
+            let fake = self.clone();
+            let answer: Arc<Answer> =
+                Arc::new(move |method: &str, params: &Value| fake.answer(method, params));
+            L1Client::connect(&json_rpc(answer).await, None).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn blocks_come_with_verified_content() {
+        let fake = Fake::new(6);
+        let l1 = fake.connect().await;
+        l1.expect_chain_id(900).unwrap();
+        let error = l1.expect_chain_id(1).unwrap_err().to_string();
+        assert!(error.contains("900") && error.contains("expected 1"), "{error}");
+        for (number, (expected, receipts)) in fake.blocks.iter().enumerate() {
+            let block = l1.block_by_number(number as u64).await.unwrap();
+            assert_eq!(block.reference, L1BlockRef::from_header(expected.hash, expected.header()));
+            assert_eq!(&block.header, expected.header());
+            assert_eq!(*block.transactions, expected.block.body.transactions);
+            assert_eq!(*block.receipts, *receipts);
+            let again = l1.block_by_hash(expected.hash).await.unwrap();
+            assert!(Arc::ptr_eq(&block, &again), "read from memory");
+            assert_eq!(l1.canonical_hash(number as u64).await.unwrap(), Some(expected.hash));
+        }
+        assert_eq!(l1.canonical_hash(6).await.unwrap(), None);
+        assert_eq!(l1.block_by_number(6).await.unwrap_err(), DaError::NotFound("6".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn receipts_one_by_one_where_the_method_is_missing() {
+        let fake = Fake { block_receipts: false, ..Fake::new(4) };
+        let l1 = fake.connect().await;
+        let block = l1.block_by_number(3).await.unwrap();
+        assert_eq!(*block.receipts, fake.blocks[3].1);
+    }
+
+    #[tokio::test]
+    async fn labels_fall_back_to_depth() {
+        let l1 = Fake::new(70).connect().await;
+        assert_eq!(l1.block_ref(BlockTag::Finalized).await.unwrap().number, 1);
+        let l1 = Fake { finalized: None, ..Fake::new(70) }.connect().await;
+        assert_eq!(l1.block_ref(BlockTag::Latest).await.unwrap().number, 69);
+        assert_eq!(l1.block_ref(BlockTag::Safe).await.unwrap().number, 37);
+        assert_eq!(l1.block_ref(BlockTag::Finalized).await.unwrap().number, 5);
+        let l1 = Fake { finalized: None, ..Fake::new(3) }.connect().await;
+        assert_eq!(l1.block_ref(BlockTag::Finalized).await.unwrap().number, 0);
+    }
+
+    #[tokio::test]
+    async fn lies_and_unknown_transactions_are_found_out() {
+        let cases: [(&str, fn(&str, Value) -> Value); 5] = [
+            ("header fields", |method, mut value| {
+                if method == "eth_getBlockByNumber" && value["number"] == "0x3" {
+                    value["gasLimit"] = json!("0x5");
+                }
+                value
+            }),
+            ("its transactions hash to", |method, mut value| {
+                if method == "eth_getBlockByNumber" && value["number"] == "0x3" {
+                    value["transactions"].as_array_mut().unwrap().pop();
+                }
+                value
+            }),
+            ("hashes to", |method, mut value| {
+                if method == "eth_getBlockByNumber" && value["number"] == "0x3" {
+                    value["transactions"][0]["hash"] = json!(hash(9));
+                }
+                value
+            }),
+            ("its receipts hash to", |method, mut value| {
+                if method == "eth_getBlockReceipts" {
+                    value[1]["status"] = json!("0x1");
+                }
+                value
+            }),
+            ("unknown type 0x55", |method, mut value| {
+                if method == "eth_getBlockByNumber" && value["number"] == "0x3" {
+                    value["transactions"][2]["type"] = json!("0x55");
+                }
+                value
+            }),
+        ];
+        for (expected, tamper) in cases {
+            let l1 = Fake { tamper, ..Fake::new(4) }.connect().await;
+            let error = l1.block_by_number(3).await.unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(!error.is_temporary());
+        }
+    }
+
+    #[tokio::test]
+    async fn blobs_need_a_beacon_endpoint() {
+        let l1 = Fake::new(1).connect().await;
+        let block = l1.block_ref(BlockTag::Latest).await.unwrap();
+        let error = l1.blobs(&block, &[hash(1)]).await.unwrap_err();
+        assert_eq!(error, DaError::NoBeacon(block.id()));
+        assert!(error.to_string().contains("--l1-beacon"));
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let mut cache = Cache::default();
+        for number in 0..3 * CACHED_BLOCKS as u64 {
+            let header = Header { number, ..Header::default() };
+            cache.insert(Arc::new(L1BlockData {
+                reference: L1BlockRef::from_header(header.hash_slow(), &header),
+                header,
+                transactions: Arc::default(),
+                receipts: Arc::default(),
+            }));
+        }
+        assert_eq!((cache.blocks.len(), cache.order.len()), (CACHED_BLOCKS, CACHED_BLOCKS));
+    }
 }

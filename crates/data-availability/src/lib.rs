@@ -8,6 +8,8 @@
 pub mod batcher;
 mod beacon;
 mod error;
+#[cfg(test)]
+mod fake_server;
 mod l1_client;
 mod rpc_block;
 

@@ -303,7 +303,8 @@ mod tests {
 
     #[tokio::test]
     async fn error_panic_and_early_end_of_a_critical_task_stop_with_its_name() {
-        let cases: [(&str, fn() -> Result<(), String>); 3] = [
+        type Task = fn() -> Result<(), String>;
+        let cases: [(&str, Task); 3] = [
             ("port 8545 lost", || Err("port 8545 lost".to_owned())),
             ("panicked: boom 7", || panic!("boom {}", 7)),
             ("ended although nobody asked it to", || Ok(())),

@@ -62,6 +62,7 @@ pub enum Request {
 
 /// What the host answers, or provides before it is asked.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all inputs are L1 blocks")]
 pub enum Input {
     /// A canonical L1 block.
     L1Block(L1Block),

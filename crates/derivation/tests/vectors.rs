@@ -12,10 +12,11 @@ use alloy_rlp::Decodable;
 use opal_derivation::{
     Derivation, DerivationStart, Executed, Input, L1Block, Request, Step, attributes_match_block,
 };
+use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
 use opal_protocol::{
-    Batch, Block, BlockId, ChannelReader, Genesis, Hardfork, HardforkSchedule, L1BlockRef,
-    L2BlockRef, Receipt, RollupConfig, SystemConfig, TxEnvelope, TxType, l2_block_ref,
-    system_config_of,
+    Batch, Block, BlockId, ChannelReader, DepositTransaction, Genesis, Hardfork, HardforkSchedule,
+    L1BlockRef, L2BlockRef, Receipt, RollupConfig, SealedBlock, SystemConfig, TxEnvelope, TxType,
+    l2_block_ref, system_config_of,
 };
 use serde_json::Value;
 
@@ -194,6 +195,28 @@ fn mainnet_blocks_vectors() {
     }
 }
 
+/// An L2 block that gives this reference, with these transactions after the L1 attributes.
+fn l2_block(reference: &L2BlockRef, transactions: &[Bytes]) -> SealedBlock {
+    let info = L1BlockInfo {
+        form: L1InfoForm::Ecotone,
+        number: reference.l1_origin.number,
+        block_hash: reference.l1_origin.hash,
+        sequence_number: reference.sequence_number,
+        ..L1BlockInfo::default()
+    };
+    let deposit = DepositTransaction { input: info.encode(), ..DepositTransaction::default() };
+    let mut block = Block::default();
+    block.header.number = reference.number;
+    block.header.parent_hash = reference.parent_hash;
+    block.header.timestamp = reference.timestamp;
+    block.body.transactions = vec![deposit.into()];
+    for raw in transactions {
+        let tx = TxEnvelope::decode_2718(&mut raw.as_ref()).unwrap();
+        block.body.transactions.push(tx);
+    }
+    SealedBlock { hash: reference.hash, block: Arc::new(block) }
+}
+
 /// The last span of a channel whose L1 origins all lie in the segment: its blocks must come out,
 /// with the transactions that the channel's vector lists.
 #[test]
@@ -228,6 +251,8 @@ fn span_batches_of_a_segment_vectors() {
             last = Some(batch.unwrap());
         }
         let Some(Batch::Span(raw)) = last else { panic!("{file}: no span") };
+        let span =
+            raw.clone().into_span(2, json["genesis_time"].as_u64().unwrap(), 11_155_420).unwrap();
         let mut parent_hash = B256::ZERO;
         parent_hash[..20].copy_from_slice(&raw.parent_check);
         let genesis_time = json["genesis_time"].as_u64().unwrap();
@@ -252,55 +277,82 @@ fn span_batches_of_a_segment_vectors() {
             scalar,
             ..SystemConfig::default()
         };
-        let mut derivation = Derivation::new(
-            Arc::new(config),
-            DerivationStart {
-                safe_head,
-                safe_system_config: system_config,
-                l1: l1[&origin.number].reference,
-                l1_system_config: system_config,
-            },
-        );
-        let mut derived = 0;
-        while derived < expected.len() {
-            match derivation.step() {
-                Step::Need(Request::L1Block { number }) => {
-                    derivation.provide(Input::L1Block(l1[&number].clone())).unwrap();
+        // From the span's parent; and from within the span, which then overlaps the safe chain.
+        for (overlap, honest) in [(0, true), (5, true), (5, false)] {
+            let parent = safe_head;
+            let safe_block = |number: u64| {
+                if number == parent.number {
+                    return l2_block(&parent, &[]);
                 }
-                Step::Execute(given) => {
-                    let hashes: Vec<B256> = given
-                        .attributes
-                        .transactions
-                        .iter()
-                        .flatten()
-                        .filter(|tx| tx[0] != 0x7e)
-                        .map(alloy_primitives::keccak256)
-                        .collect();
-                    let listed: Vec<B256> = list(&expected[derived]["tx_hashes"])
-                        .iter()
-                        .map(|hash| hash.as_str().unwrap().parse().unwrap())
-                        .collect();
-                    assert_eq!(hashes, listed, "{file}: block {derived}");
-                    assert_eq!(given.derived_from.number, inclusion);
-                    assert_eq!(given.l1_origin.number, expected[derived]["epoch"]);
-                    derived += 1;
-                    assert_eq!(given.concluding, derived == expected.len());
-                    let hash = B256::with_last_byte(derived as u8);
-                    let block = L2BlockRef {
-                        hash,
-                        number: given.parent.number + 1,
-                        parent_hash: given.parent.hash,
-                        timestamp: given.attributes.timestamp,
-                        l1_origin: given.l1_origin,
-                        sequence_number: 0,
-                    };
-                    derivation.executed(Executed::Valid(block)).unwrap();
-                    let safe = derivation.safe_head();
-                    assert_eq!(safe == block, given.concluding);
+                let at = (number - parent.number - 1) as usize;
+                let block = &span.blocks()[at];
+                let reference = L2BlockRef {
+                    hash: B256::with_last_byte(number as u8),
+                    number,
+                    parent_hash: B256::ZERO,
+                    timestamp: block.timestamp,
+                    l1_origin: l1[&block.epoch_num].reference.id(),
+                    sequence_number: 0,
+                };
+                let honest = if honest { block.transactions.len() } else { 0 };
+                l2_block(&reference, &block.transactions[..honest])
+            };
+            let first = safe_block(parent.number + overlap);
+            let config = Arc::new(config.clone());
+            let safe_head = l2_block_ref(&config, first.hash, &first.block).unwrap();
+            let mut derivation = Derivation::new(
+                config,
+                DerivationStart {
+                    safe_head,
+                    safe_system_config: system_config,
+                    l1: l1[&safe_head.l1_origin.number].reference,
+                    l1_system_config: system_config,
+                },
+            );
+            let mut derived = overlap as usize;
+            let mut asked = 0;
+            while derived < expected.len() {
+                match derivation.step() {
+                    Step::Need(Request::L1Block { number }) => match l1.get(&number) {
+                        Some(block) => derivation.provide(Input::L1Block(block.clone())).unwrap(),
+                        None => break,
+                    },
+                    Step::Need(Request::L2Block { number }) => {
+                        derivation.provide(Input::L2Block(safe_block(number))).unwrap();
+                        asked += 1;
+                    }
+                    Step::Execute(given) => {
+                        let transactions = given.attributes.transactions.iter().flatten();
+                        let hashes: Vec<B256> = transactions
+                            .filter(|tx| tx[0] != 0x7e)
+                            .map(alloy_primitives::keccak256)
+                            .collect();
+                        let listed: Vec<B256> = list(&expected[derived]["tx_hashes"])
+                            .iter()
+                            .map(|hash| hash.as_str().unwrap().parse().unwrap())
+                            .collect();
+                        assert_eq!(hashes, listed, "{file}: block {derived}");
+                        assert_eq!(given.derived_from.number, inclusion);
+                        assert_eq!(given.l1_origin.number, expected[derived]["epoch"]);
+                        derived += 1;
+                        assert_eq!(given.concluding, derived == expected.len());
+                        let block = L2BlockRef {
+                            hash: B256::repeat_byte(derived as u8),
+                            number: given.parent.number + 1,
+                            parent_hash: given.parent.hash,
+                            timestamp: given.attributes.timestamp,
+                            l1_origin: given.l1_origin,
+                            sequence_number: 0,
+                        };
+                        derivation.executed(Executed::Valid(block)).unwrap();
+                        assert_eq!(derivation.safe_head() == block, given.concluding);
+                    }
+                    Step::AdvancedOrigin(_) | Step::Dropped(_) => {}
+                    other => panic!("{file}: {other:?}"),
                 }
-                Step::AdvancedOrigin(_) | Step::Dropped(_) => {}
-                other => panic!("{file}: {other:?}"),
             }
+            assert_eq!(derived == expected.len(), honest, "{file}: {overlap}");
+            assert_eq!(asked > 0, overlap > 0);
         }
         spans += 1;
     }

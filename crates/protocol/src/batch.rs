@@ -3,6 +3,7 @@
 //! A channel is a row of RLP byte strings, each of them a version byte and a batch. Spec:
 //! `derivation.md`, "Batch Format".
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
@@ -74,7 +75,7 @@ pub enum Batch {
     /// One L2 block.
     Singular(SingularBatch),
     /// A range of L2 blocks, its transactions not yet put together.
-    Span(RawSpanBatch),
+    Span(Box<RawSpanBatch>),
 }
 
 /// Why bytes are no batch. The rest of the channel is then dropped.
@@ -106,7 +107,9 @@ impl Batch {
             Some((&SINGULAR_BATCH, mut body)) => {
                 SingularBatch::decode(&mut body).map(Self::Singular).map_err(BatchError::Singular)
             }
-            Some((&SPAN_BATCH, _)) => Ok(Self::Span(RawSpanBatch::decode(&data.slice(1..))?)),
+            Some((&SPAN_BATCH, _)) => RawSpanBatch::decode(&data.slice(1..))
+                .map(|raw| Self::Span(Box::new(raw)))
+                .map_err(BatchError::Span),
             Some((&version, _)) => Err(BatchError::Version(version)),
         }
     }

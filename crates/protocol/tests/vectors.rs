@@ -233,7 +233,7 @@ fn span_vectors() {
             list(&expected["block_tx_counts"]).iter().map(uint).collect();
         assert_eq!(counts, expected_counts);
         let txs: Vec<&Bytes> = blocks.iter().flat_map(|b| &b.transactions).collect();
-        let hashes: Vec<B256> = txs.iter().map(|tx| keccak256(tx)).collect();
+        let hashes: Vec<B256> = txs.iter().map(keccak256).collect();
         let expected_hashes: Vec<B256> = list(&expected["tx_hashes"]).iter().map(hash).collect();
         assert_eq!(hashes, expected_hashes);
         for (tx, expected) in txs.iter().zip(list(&expected["txs_first3"])) {

@@ -109,6 +109,7 @@ pub async fn start(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<NodeHandle, NodeError> {
+    l1.expect_chain_id(config.rollup.l1_chain_id)?;
     let l1_heads = L1Heads::read(&l1).await?;
     let (status_tx, status) = watch::channel(SyncStatus::default());
     let (commands_tx, commands) = mpsc::channel(16);

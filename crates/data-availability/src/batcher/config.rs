@@ -179,3 +179,83 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: BatcherArgs,
+    }
+
+    const KEY: &str = "0x0101010101010101010101010101010101010101010101010101010101010101";
+
+    fn parse(more: &[&str]) -> Result<BatcherConfig, String> {
+        let mut args = vec!["batcher", "--l1-eth-rpc", "http://localhost:1"];
+        args.extend(["--l2-eth-rpc", "http://localhost:2", "--rollup-rpc", "http://localhost:3"]);
+        args.extend(more);
+        let cli = Cli::try_parse_from(args).map_err(|e| e.to_string())?;
+        BatcherConfig::try_from(cli.args).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_a_live_chain() {
+        let config = parse(&["--private-key", KEY]).unwrap();
+        assert_eq!(config.poll_interval, Duration::from_secs(6));
+        assert_eq!(config.posting.da, DataAvailabilityType::Blobs);
+        assert_eq!(config.posting.max_frame_size, MAX_BLOB_DATA - 1);
+        assert_eq!(config.tx_manager.confirmations, 10);
+        assert_eq!((config.admin_rpc, config.stopped), (None, false));
+        // A debug print must not show the key.
+        assert!(!format!("{config:?}").contains("0101"));
+    }
+
+    #[test]
+    fn calldata_admin_rpc_and_unlimited_transactions() {
+        let config = parse(&[
+            "--mnemonic",
+            opal_service::keys::TEST_MNEMONIC,
+            "--da",
+            "calldata",
+            "--max-l1-tx-size-bytes",
+            "5000",
+            "--max-pending-tx",
+            "0",
+            "--rpc.port",
+            "0",
+            "--stopped",
+        ])
+        .unwrap();
+        assert_eq!(config.posting.max_frame_size, 4999);
+        assert_eq!(config.max_pending, usize::MAX);
+        assert!(config.stopped && config.admin_rpc.is_some());
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        for (args, expected) in [
+            (vec![], "--private-key"),
+            (vec!["--private-key", "0x12"], "--private-key: the private key must be"),
+            (vec!["--mnemonic", "test junk"], "--mnemonic: "),
+            (vec!["--private-key", KEY, "--mnemonic", "x"], "cannot be used with"),
+            (vec!["--private-key", KEY, "--target-num-frames", "7"], "6 blobs at most"),
+            (vec!["--private-key", KEY, "--target-num-frames", "0"], "--target-num-frames"),
+            (vec!["--private-key", KEY, "--poll-interval", "1ms"], "--poll-interval"),
+            (vec!["--private-key", KEY, "--stopped"], "--rpc.port"),
+            (vec!["--private-key", KEY, "--da", "carrier-pigeon"], "[possible values: blobs"),
+        ] {
+            let error = parse(&args).unwrap_err();
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
+        let key = Key::from_hex(&KEY.into()).unwrap();
+        let l1 = "http://localhost:1".parse().unwrap();
+        let da = DataAvailabilityType::Blobs;
+        let error = BatcherConfig::devnet(l1, "nonsense", "http://localhost:2", key, da);
+        assert!(error.unwrap_err().to_string().starts_with("--l2-eth-rpc: \"nonsense\""));
+    }
+}

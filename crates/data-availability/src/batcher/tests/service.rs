@@ -364,6 +364,33 @@ async fn an_endpoint_that_comes_up_later_is_waited_for() {
 }
 
 #[tokio::test]
+async fn the_operator_starts_stops_and_flushes_it() {
+    let mut stage = stage(3, DataAvailabilityType::Calldata).await;
+    stage.config.stopped = true;
+    stage.config.admin_rpc = Some(([127, 0, 0, 1], 0).into());
+    // Without a flush, nothing this small would be posted.
+    stage.config.posting.max_channel_duration = 0;
+    let batcher = stage.start().await.unwrap();
+    let url = batcher.rpc().unwrap().http_url().parse().unwrap();
+    let client = opal_service::http::provider(&url).unwrap();
+    let call = async |method: &'static str| {
+        use alloy_provider::Provider;
+        client.client().request_noparams::<()>(method).await.map_err(|e| e.to_string())
+    };
+    assert!(call("admin_flushBatcher").await.unwrap_err().contains("the batcher is stopped"));
+    assert_eq!(stage.change(|world| world.l1_head), 100);
+    call("admin_startBatcher").await.unwrap();
+    assert!(call("admin_startBatcher").await.unwrap_err().contains("running already"));
+    stage.until("the batcher looks around", |world| world.l1_head > 105).await;
+    assert_eq!(stage.change(|world| world.nonce), 0);
+    call("admin_flushBatcher").await.unwrap();
+    stage.until_all_is_safe().await;
+    call("admin_stopBatcher").await.unwrap();
+    assert!(call("admin_stopBatcher").await.unwrap_err().contains("the batcher is stopped"));
+    stage.shutdown.trigger("end of the test");
+}
+
+#[tokio::test]
 async fn endpoints_of_other_chains_and_bad_margins_are_refused() {
     let mut stage = stage(1, DataAvailabilityType::Calldata).await;
     stage.change(|world| world.l1_chain_id = 1);

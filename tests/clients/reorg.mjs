@@ -2,7 +2,7 @@
 // mined again. `node reorg.mjs DIR 1,4,8` picks the depths.
 import { parseEther, parseGwei } from 'viem'
 import { depositTransaction } from 'viem/op-stack'
-import { check, freshAddress, main, noteSent, proved, receiptOf, rpc, same, sameChains, until } from './lib.mjs'
+import { check, freshAddress, main, noteSent, proved, receiptOf, rpc, rpcBatch, same, sameChains, until } from './lib.mjs'
 
 await main('reorg', async (rollup) => {
   const { l1, l2, verifier, endpoints, config } = rollup
@@ -36,6 +36,11 @@ await main('reorg', async (rollup) => {
     }
   }
   const hashAt = async (n) => (await l1.getBlock({ blockNumber: n })).hash
+  /** The L2 block of each transfer that is mined. */
+  const placesOf = async (hashes) => {
+    const receipts = await rpcBatch(endpoints.l2Rpc, 'eth_getTransactionReceipt', hashes.map((hash) => [hash]))
+    return new Map(receipts.filter((receipt) => receipt).map((receipt) => [receipt.transactionHash, receipt.blockHash]))
+  }
   /** Hashes of the newest twelve L1 blocks by number. */
   const blocksByNumber = async () => {
     const head = await l1.getBlockNumber()
@@ -56,6 +61,7 @@ await main('reorg', async (rollup) => {
     await until('L2 reaches the epoch of the deposit', async () => BigInt((await rollup.syncStatus()).unsafe_l2.l1origin.number) >= first.blockNumber, 60)
 
     const before = await blocksByNumber()
+    const places = await placesOf(sent)
     const safeBefore = (await rollup.verifierStatus()).safe_l2
     const unsafeBefore = (await rollup.syncStatus()).unsafe_l2
     const { commonAncestor, oldHead, newHead } = await rpc(endpoints.l1Rpc, 'dev_reorg', [depth])
@@ -86,11 +92,15 @@ await main('reorg', async (rollup) => {
       const receipt = await receiptOf(l2, hash, `transfer after a reorg of depth ${depth}`, 60)
       same(receipt.status, 'success', `status of transfer ${hash} after the reorg`)
     }
+    const moved = [...(await placesOf([...places.keys()]))].filter(([hash, block]) => block !== places.get(hash)).length
+    // The L2 may not yet have reached the newest two L1 blocks.
+    check(moved > 0 || depth < 3, `a reorg of depth ${depth} drops L2 blocks with transfers, which are mined again`)
+
     // The deposit is in the L1 chain again and arrives once.
     const again = await receiptOf(l1, depositHash, 'deposit after the reorg')
     await until('the deposit arrives on the new chain', async () => (await l2.getBalance({ address: target })) === parseEther('1'), 60)
     check(again.status === 'success', 'the deposit succeeded on the new L1 chain')
-    proved(`depth ${depth}: both nodes on the new chain after ${((Date.now() - started) / 1000).toFixed(1)} s; ${sent.length} transfers and the deposit mined (deposit in L1 block ${first.blockNumber}, then ${again.blockNumber}; fork at ${fork}); ${count} block hashes equal`)
+    proved(`depth ${depth}: both nodes on the new chain after ${((Date.now() - started) / 1000).toFixed(1)} s; ${sent.length} transfers and the deposit mined, ${moved} transfers anew (deposit in L1 block ${first.blockNumber}, then ${again.blockNumber}; fork at ${fork}); ${count} block hashes equal`)
   }
 
   same(await until('every transfer counts once', async () => {

@@ -15,16 +15,6 @@ use opal_protocol::{
     SystemConfig, TxEnvelope,
 };
 
-/// Forks whose activation block carries upgrade transactions.
-const UPGRADE_FORKS: [Hardfork; 6] = [
-    Hardfork::Ecotone,
-    Hardfork::Fjord,
-    Hardfork::Isthmus,
-    Hardfork::Jovian,
-    Hardfork::Karst,
-    Hardfork::Interop,
-];
-
 /// What L2 takes from an L1 block: its header, its deposits, its configuration updates. Far smaller
 /// than the block, so many can be kept.
 #[derive(Clone, Debug)]
@@ -172,9 +162,7 @@ pub(crate) fn build(
         let origin_time = header.timestamp;
         return Err(AttributesError::BeforeOrigin { timestamp, epoch: id, origin_time });
     }
-    if let Some(fork) =
-        UPGRADE_FORKS.into_iter().find(|fork| config.is_activation_block(*fork, timestamp))
-    {
+    if let Some(fork) = config.schedule.upgrade_at(parent.timestamp, timestamp) {
         return Err(AttributesError::UpgradeTransactions(fork));
     }
     let l1_info =

@@ -47,6 +47,9 @@ pub struct HardforkRow {
     pub rollup_key: Option<&'static str>,
     /// Key of the activation time in the `config` section of `genesis.json`.
     pub genesis_key: Option<&'static str>,
+    /// Whether the fork's first block upgrades the system by deposits; it then holds no user
+    /// transactions.
+    pub upgrades: bool,
 }
 
 const fn row(
@@ -54,24 +57,37 @@ const fn row(
     name: &'static str,
     rollup_key: &'static str,
     genesis_key: &'static str,
+    upgrades: bool,
 ) -> HardforkRow {
-    HardforkRow { fork, name, rollup_key: Some(rollup_key), genesis_key: Some(genesis_key) }
+    HardforkRow {
+        fork,
+        name,
+        rollup_key: Some(rollup_key),
+        genesis_key: Some(genesis_key),
+        upgrades,
+    }
 }
 
 /// Every fork, in order.
 pub const TABLE: [HardforkRow; 12] = [
-    HardforkRow { fork: Hardfork::Bedrock, name: "bedrock", rollup_key: None, genesis_key: None },
-    row(Hardfork::Regolith, "regolith", "regolith_time", "regolithTime"),
-    row(Hardfork::Canyon, "canyon", "canyon_time", "canyonTime"),
-    row(Hardfork::Delta, "delta", "delta_time", "deltaTime"),
-    row(Hardfork::Ecotone, "ecotone", "ecotone_time", "ecotoneTime"),
-    row(Hardfork::Fjord, "fjord", "fjord_time", "fjordTime"),
-    row(Hardfork::Granite, "granite", "granite_time", "graniteTime"),
-    row(Hardfork::Holocene, "holocene", "holocene_time", "holoceneTime"),
-    row(Hardfork::Isthmus, "isthmus", "isthmus_time", "isthmusTime"),
-    row(Hardfork::Jovian, "jovian", "jovian_time", "jovianTime"),
-    row(Hardfork::Karst, "karst", "karst_time", "karstTime"),
-    row(Hardfork::Interop, "interop", "interop_time", "interopTime"),
+    HardforkRow {
+        fork: Hardfork::Bedrock,
+        name: "bedrock",
+        rollup_key: None,
+        genesis_key: None,
+        upgrades: false,
+    },
+    row(Hardfork::Regolith, "regolith", "regolith_time", "regolithTime", false),
+    row(Hardfork::Canyon, "canyon", "canyon_time", "canyonTime", false),
+    row(Hardfork::Delta, "delta", "delta_time", "deltaTime", false),
+    row(Hardfork::Ecotone, "ecotone", "ecotone_time", "ecotoneTime", true),
+    row(Hardfork::Fjord, "fjord", "fjord_time", "fjordTime", true),
+    row(Hardfork::Granite, "granite", "granite_time", "graniteTime", false),
+    row(Hardfork::Holocene, "holocene", "holocene_time", "holoceneTime", false),
+    row(Hardfork::Isthmus, "isthmus", "isthmus_time", "isthmusTime", true),
+    row(Hardfork::Jovian, "jovian", "jovian_time", "jovianTime", true),
+    row(Hardfork::Karst, "karst", "karst_time", "karstTime", true),
+    row(Hardfork::Interop, "interop", "interop_time", "interopTime", true),
 ];
 
 impl Hardfork {
@@ -162,6 +178,16 @@ impl HardforkSchedule {
     /// `parent_timestamp`. A fork that is active in genesis has no activation block.
     pub fn activates(&self, fork: Hardfork, parent_timestamp: u64, timestamp: u64) -> bool {
         self.is_active(fork, timestamp) && !self.is_active(fork, parent_timestamp)
+    }
+
+    /// The fork whose upgrade deposits the block at `timestamp` must carry, its parent being at
+    /// `parent_timestamp`. Such a block holds no user transactions.
+    pub fn upgrade_at(&self, parent_timestamp: u64, timestamp: u64) -> Option<Hardfork> {
+        TABLE
+            .iter()
+            .filter(|row| row.upgrades)
+            .map(|row| row.fork)
+            .find(|fork| self.activates(*fork, parent_timestamp, timestamp))
     }
 
     /// The first pair of forks whose times stand in the wrong order: a fork needs every earlier

@@ -12,7 +12,7 @@
 //! Spec: `derivation.md`, "Batch Queue" (what a verifier accepts) and `glossary.md`, "Sequencer
 //! drift". Taking the next origin as early as allowed keeps deposits fast and the drift small.
 
-use opal_protocol::{Hardfork, L1BlockRef, L2BlockRef, RollupConfig};
+use opal_protocol::{L1BlockRef, L2BlockRef, RollupConfig};
 
 /// What to build the next block on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,17 +98,9 @@ pub fn must_be_empty(
     timestamp: u64,
     origin: &L1BlockRef,
 ) -> bool {
-    const UPGRADES: [Hardfork; 6] = [
-        Hardfork::Ecotone,
-        Hardfork::Fjord,
-        Hardfork::Isthmus,
-        Hardfork::Jovian,
-        Hardfork::Karst,
-        Hardfork::Interop,
-    ];
     let drift_limit = config.max_sequencer_drift(origin.timestamp);
     timestamp > origin.timestamp.saturating_add(drift_limit)
-        || UPGRADES.iter().any(|fork| config.schedule.activates(*fork, parent_timestamp, timestamp))
+        || config.schedule.upgrade_at(parent_timestamp, timestamp).is_some()
 }
 
 #[cfg(test)]
@@ -116,7 +108,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use alloy_primitives::B256;
-    use opal_protocol::HardforkSchedule;
+    use opal_protocol::{Hardfork, HardforkSchedule};
 
     fn config(newest: Hardfork) -> RollupConfig {
         let json = r#"{"genesis":{"l1":{"hash":"0x0000000000000000000000000000000000000000000000000000000000000001","number":0},

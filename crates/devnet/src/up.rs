@@ -245,7 +245,7 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         verifier_rollup_rpc: verifier.as_ref().map(|v| v.node.rpc().http_url()),
         metrics: metrics_addr.map(|addr| format!("http://{addr}/metrics")),
     };
-    let batcher = start_batcher(&config, &base, &endpoints, shutdown).await?;
+    let batcher = start_batcher(&config, &base, &endpoints, &metrics, shutdown).await?;
 
     first_block(sequencer.node.status(), shutdown).await?;
     if let Some(dir) = &config.out {
@@ -340,6 +340,7 @@ async fn start_batcher(
     config: &UpConfig,
     base: &Foundation,
     endpoints: &Endpoints,
+    metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<Batcher, UpError> {
     let key = Key::from_signer(config.accounts.role(DevRole::Batcher).clone());
@@ -350,7 +351,8 @@ async fn start_batcher(
         key,
         config.da,
     )
-    .map_err(BatcherError::from)?;
+    .map_err(BatcherError::from)?
+    .with_metrics(metrics.clone());
     Ok(Batcher::start(batcher, shutdown).await?)
 }
 

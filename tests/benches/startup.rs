@@ -43,7 +43,8 @@ fn release_binary() -> Result<PathBuf> {
     }
     // target/release/deps/startup-… → target/release/opal
     let deps = std::env::current_exe()?;
-    let profile = deps.parent().and_then(Path::parent).ok_or("the bench stands in no target folder")?;
+    let profile =
+        deps.parent().and_then(Path::parent).ok_or("the bench stands in no target folder")?;
     Ok(profile.join("opal"))
 }
 
@@ -78,9 +79,11 @@ fn measure(child: &mut Child, dir: &Path, started: Instant) -> Result<Sample> {
         }
         std::thread::sleep(Duration::from_millis(1));
     };
-    for (name, method) in
-        [("l1Rpc", "eth_chainId"), ("l2Rpc", "eth_blockNumber"), ("rollupRpc", "optimism_syncStatus")]
-    {
+    for (name, method) in [
+        ("l1Rpc", "eth_chainId"),
+        ("l2Rpc", "eth_blockNumber"),
+        ("rollupRpc", "optimism_syncStatus"),
+    ] {
         let url = endpoints[name].as_str().ok_or("endpoints.json lacks a URL")?;
         let answer = call(url, method)?;
         if answer.get("result").is_none() {

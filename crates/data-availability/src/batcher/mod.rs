@@ -156,10 +156,8 @@ impl Batcher {
         let session = match connector.connect().await {
             Ok(session) => Some(session),
             Err(run::ConnectError::Wrong(error)) => return Err(error),
-            Err(run::ConnectError::Unavailable(reason)) => {
-                tracing::warn!(target: TARGET, reason, "waiting for an endpoint");
-                None
-            }
+            // The task tries again, and says so.
+            Err(run::ConnectError::Unavailable(_)) => None,
         };
         let (stats, receiver) = watch::channel(BatcherStats::default());
         let (commands, inbox) = mpsc::channel(8);

@@ -388,7 +388,7 @@ impl Service {
             None => BatcherError::Encoding(failed.error.to_string()),
         })?;
         for channel in closed {
-            info!(target: TARGET, channel = %channel.id, reason = ?channel.reason,
+            debug!(target: TARGET, channel = %channel.id, reason = ?channel.reason,
                 blocks = channel.blocks, first = channel.first, last = channel.last,
                 frames = channel.frames, input_bytes = channel.input_bytes,
                 output_bytes = channel.output_bytes, "channel closed");
@@ -446,8 +446,13 @@ impl Service {
         let l1_block = receipt.block_number.unwrap_or(self.l1_head.number);
         let head = self.l1_head;
         let outcome = self.state.tx_confirmed(ticket.channel, ticket.frames, l1_block, &head);
-        info!(target: TARGET, tx = %receipt.transaction_hash, l1_block, channel = %ticket.channel,
-            bytes = ticket.bytes, ?outcome, "batcher transaction confirmed");
+        let blocks = (ticket.completes.first(), ticket.completes.last());
+        if let (Some(first), Some(last)) = blocks {
+            info!(target: TARGET, l1_block, first = first.number, last = last.number,
+                bytes = ticket.bytes, "L2 blocks posted");
+        }
+        debug!(target: TARGET, tx = %receipt.transaction_hash, l1_block, channel = %ticket.channel,
+            frames = ticket.frames, ?outcome, "transaction confirmed");
         if outcome == Confirmation::TimedOut {
             self.recorder.lost(1);
             warn!(target: TARGET, channel = %ticket.channel,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{BlockBody, Header, SignableTransaction, TxEip1559, proofs};
+use alloy_consensus::{BlockBody, Header, SignableTransaction, TxEip1559, TxEip4844, proofs};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
@@ -65,6 +65,21 @@ pub(crate) fn signed_tx(nonce: u64, data: Bytes) -> TxEnvelope {
     };
     let signature = key(1).signer().sign_hash_sync(&tx.signature_hash()).unwrap();
     TxEnvelope::Eip1559(tx.into_signed(signature))
+}
+
+/// A signed transaction with one blob, in the form that blocks hold.
+pub(crate) fn blob_tx(nonce: u64) -> TxEnvelope {
+    let tx = TxEip4844 {
+        chain_id: 900,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_fee_per_blob_gas: 1,
+        blob_versioned_hashes: vec![hash(1)],
+        ..Default::default()
+    };
+    let signature = key(1).signer().sign_hash_sync(&tx.signature_hash()).unwrap();
+    TxEnvelope::Eip4844(tx.into_signed(signature))
 }
 
 /// A block whose roots match its content.

@@ -396,7 +396,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::fake_server::{
-        Answer, block, block_json, hash, json_rpc, no_method, receipts_json, signed_tx,
+        Answer, blob_tx, block, block_json, hash, json_rpc, no_method, receipts_json, signed_tx,
     };
     use opal_protocol::SealedBlock;
     use serde_json::{Value, json};
@@ -407,6 +407,7 @@ mod tests {
         blocks: Vec<(SealedBlock, Vec<Receipt>)>,
         block_receipts: bool,
         finalized: Option<u64>,
+        version: Option<&'static str>,
         /// Changes an answer before it is given.
         tamper: fn(&str, Value) -> Value,
     }
@@ -426,7 +427,13 @@ mod tests {
                 let txs = (0..number % 4).map(|n| signed_tx(n, vec![n as u8].into())).collect();
                 blocks.push(block(header, txs));
             }
-            Self { blocks, block_receipts: true, finalized: Some(1), tamper: |_, value| value }
+            Self {
+                blocks,
+                block_receipts: true,
+                finalized: Some(1),
+                version: None,
+                tamper: |_, value| value,
+            }
         }
 
         fn answer(&self, method: &str, params: &Value) -> Result<Value, (i64, String)> {
@@ -435,6 +442,7 @@ mod tests {
             let tip = self.blocks.len() as u64 - 1;
             let value = match method {
                 "eth_chainId" => json!("0x384"),
+                "web3_clientVersion" if self.version.is_some() => json!(self.version),
                 "eth_getBlockByNumber" => {
                     let number = match params[0].as_str().unwrap() {
                         "latest" => Some(tip),
@@ -515,7 +523,8 @@ mod tests {
 
     #[tokio::test]
     async fn lies_and_unknown_transactions_are_found_out() {
-        let cases: [(&str, fn(&str, Value) -> Value); 5] = [
+        type Tamper = fn(&str, Value) -> Value;
+        let cases: [(&str, Tamper); 5] = [
             ("header fields", |method, mut value| {
                 if method == "eth_getBlockByNumber" && value["number"] == "0x3" {
                     value["gasLimit"] = json!("0x5");
@@ -552,6 +561,34 @@ mod tests {
             let error = l1.block_by_number(3).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
             assert!(!error.is_temporary());
+        }
+    }
+
+    #[tokio::test]
+    async fn only_anvil_may_have_another_root_and_only_where_there_are_blobs() {
+        type Tamper = fn(&str, Value) -> Value;
+        let other_root: Tamper = |_, value| value;
+        let wrong_hash: Tamper = |method, mut value| {
+            if method.starts_with("eth_getBlock") && value["transactions"][0].is_object() {
+                value["transactions"][0]["hash"] = json!(hash(9));
+            }
+            value
+        };
+        for (version, blobs, tamper, accepted) in [
+            (Some("anvil/v1.7.1"), true, other_root, true),
+            (Some("anvil/v1.7.1"), true, wrong_hash, false),
+            (Some("anvil/v1.7.1"), false, other_root, false),
+            (Some("Geth/v1.17.0"), true, other_root, false),
+            (None, true, other_root, false),
+        ] {
+            let mut fake = Fake { version, tamper, ..Fake::new(1) };
+            let tx = if blobs { blob_tx(0) } else { signed_tx(0, vec![1].into()) };
+            let (sealed, receipts) = block(Header { number: 1, ..Header::default() }, vec![tx]);
+            let mut altered = Arc::unwrap_or_clone(sealed.block);
+            altered.header.transactions_root = hash(5);
+            fake.blocks.push((SealedBlock::new(altered), receipts));
+            let result = fake.connect().await.block_by_number(1).await;
+            assert_eq!(result.is_ok(), accepted, "{version:?}, blobs {blobs}: {result:?}");
         }
     }
 

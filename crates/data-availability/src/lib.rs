@@ -1,7 +1,8 @@
 //! Data availability: reading L1, and posting the L2 chain to it.
 //!
 //! - [`L1Client`] reads blocks, receipts and blobs and checks every byte against the hashes that
-//!   commit to it, so that an endpoint can withhold but not deceive.
+//!   commit to it, so that an endpoint can withhold but not deceive. The one exception are blocks
+//!   with blob transactions of anvil, whose transactions root follows no rule.
 //! - [`Batcher`] follows a sequencer and posts its blocks as channels of batches, in blobs or in
 //!   calldata.
 

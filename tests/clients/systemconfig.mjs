@@ -48,12 +48,28 @@ await main('systemconfig', async (rollup) => {
   check(refused, 'only the owner may change the SystemConfig')
 
   if (process.argv[3] === 'batcher') {
+    const former = `0x${(await l1.readContract({ address, abi: ABI, functionName: 'batcherHash' })).slice(-40)}`
     const next = rollup.account(9).address
+    await safeOnVerifier(rollup, 2n)
     const at = await change('setBatcherHash', next)
     const block = await epochOf(at)
     same(BigInt(await l1Block('batcherHash', block, 'bytes32')), BigInt(next), 'batcher hash in the L1Block contract')
-    same(BigInt(await l1.readContract({ address, abi: ABI, functionName: 'batcherHash' })), BigInt(next), 'batcher hash on L1')
     proved(`the batcher key changes on L2 in block ${block}, the first one of the epoch of L1 block ${at}`)
+
+    // Whatever the former key posts from that L1 block on does not count.
+    const reading = (l1Number) => until(`the verifier has read L1 block ${l1Number}`, async () => {
+      const status = await rollup.verifierStatus()
+      return BigInt(status.current_l1.number) >= l1Number && status
+    }, 60)
+    const { safe_l2: standing } = await reading(at + 1n)
+    const { safe_l2: later } = await reading(at + 5n)
+    same(later.number, standing.number, 'safe head while nobody has the key')
+    proved(`the safe head stays at ${later.number} while nobody posts with the new key`)
+
+    const back = await change('setBatcherHash', former)
+    const restored = await epochOf(back)
+    const { safe_l2: safe } = await safeOnVerifier(rollup, restored)
+    proved(`with the former key back, ${await sameChains(rollup, 0n, safe.number)} blocks are safe with equal hashes`)
     return
   }
 

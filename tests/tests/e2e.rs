@@ -24,6 +24,7 @@ fn third_party_clients_on_the_default_rollup() {
         clients.run("cast.mjs", dir, &[]);
         clients.run("burst.mjs", dir, &[]);
         clients.run("systemconfig.mjs", dir, &[]);
+        clients.run("systemconfig.mjs", dir, &["batcher"]);
         clients.run_with("decode.mjs", dir, &[], &[("OPAL_DA", "blobs")], Duration::from_secs(120));
         clients.run("follow.mjs", dir, &[&rpc, &rollup_rpc]);
         node.interrupt(Duration::from_secs(5));

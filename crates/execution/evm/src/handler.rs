@@ -29,9 +29,8 @@ use revm::handler::{
     EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, MainnetHandler, post_execution,
     validation,
 };
-use revm::interpreter::InitialAndFloorGas;
 use revm::interpreter::interpreter::EthInterpreter;
-use revm::primitives::hardfork::SpecId;
+use revm::interpreter::{GasTracker, InitialAndFloorGas};
 use revm::state::AccountInfo;
 
 use crate::executor::BlockHashes;
@@ -197,13 +196,8 @@ impl<'a> Handler for L2Handler<'a> {
                 "system transactions ended with Regolith".into(),
             )));
         }
-        // L1 vouches for everything else, but init code is bounded for deposits, too.
-        let too_long = evm.ctx.cfg.spec >= SpecId::SHANGHAI
-            && evm.ctx.tx.kind.is_create()
-            && evm.ctx.tx.data.len() > evm.ctx.cfg.max_initcode_size();
-        if too_long {
-            return Err(EvmError::Transaction(InvalidTransaction::CreateInitCodeSizeLimit));
-        }
+        // L1 vouches for everything else, the length of init code included: contracts on L1 bound
+        // what a deposit carries.
         Ok(())
     }
 
@@ -248,6 +242,19 @@ impl<'a> Handler for L2Handler<'a> {
             caller.bump_nonce();
         }
         Ok(())
+    }
+
+    /// A deposit may use all the gas that L1 sold it, beyond the cap of EIP-7825: left to itself,
+    /// revm sets what exceeds the cap aside for state growth, where no execution can reach it.
+    fn tx_gas(&self, evm: &mut OpalEvm<'a>, initial: &InitialAndFloorGas) -> GasTracker {
+        let limit = evm.ctx.tx.gas_limit;
+        let cap = if Self::deposit(evm).is_some() {
+            u64::MAX
+        } else {
+            Cfg::tx_gas_limit_cap(&evm.ctx.cfg)
+        };
+        let (remaining, reservoir) = initial.initial_gas_and_reservoir(limit, cap);
+        GasTracker::new(limit, remaining, reservoir)
     }
 
     fn reimburse_caller(

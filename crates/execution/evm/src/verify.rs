@@ -13,7 +13,7 @@ use opal_protocol::{Block, Hardfork};
 use revm::primitives::hardfork::SpecId;
 
 use crate::executor::{BlockExecutor, BlockHashes, ExecutedBlock};
-use crate::{BlockError, BlockInput, ChainSpec, Parent, State};
+use crate::{BlockError, BlockInput, ChainSpec, Parent, State, TxError};
 
 /// Longest encoded L1 block from Osaka on (EIP-7934).
 const MAX_BLOCK_SIZE: usize = 8_388_608;
@@ -104,7 +104,12 @@ pub fn execute_block(
     let input = BlockInput::from_block(block);
     let mut executor = BlockExecutor::new(spec, parent, input, state, hashes)?;
     for (index, (tx, sender)) in block.body.transactions.iter().zip(senders).enumerate() {
-        executor.transact(tx, *sender).map_err(|error| BlockError::Transaction { index, error })?;
+        executor.transact(tx, *sender).map_err(|error| match error {
+            // Not the block's fault.
+            TxError::State(error) => BlockError::State(error),
+            TxError::Evm(error) => BlockError::Evm(error),
+            error => BlockError::Transaction { index, error },
+        })?;
     }
     let executed = executor.finish()?;
     compare(&block.header, executed.block.header())?;

@@ -36,11 +36,9 @@ fn an_invalid_deposit_is_included_as_failed_and_uses_its_gas_limit() {
     let chain = Chain::l2(Hardfork::Isthmus, &[]);
     let too_dear = deposit(TxKind::Call(ALICE), 5, 6, 50_000);
     let too_little_gas = deposit(TxKind::Call(ALICE), 5, 0, 20_999);
-    let mut long_init_code = deposit(TxKind::Create, 5, 0, 5_000_000);
-    long_init_code.input = alloc::vec![0; 49_153].into();
     let mut system = deposit(TxKind::Call(ALICE), 5, 0, 50_000);
     system.is_system_transaction = true;
-    for tx in [too_dear, too_little_gas, long_init_code, system] {
+    for tx in [too_dear, too_little_gas, system] {
         let gas_limit = tx.gas_limit;
         let block = chain.block(&[(tx.into(), BOB)]);
         assert!(!block.receipts[0].success);
@@ -224,6 +222,161 @@ fn karst_caps_gas_of_transactions_but_not_of_deposits() {
     assert_eq!(error, TxError::Invalid(capped));
     let chain = Chain::l2(Hardfork::Jovian, &[]);
     chain.executor().transact(&transfer(&chain, 0, over, 1), ALICE).unwrap();
+}
+
+#[test]
+fn a_deposit_beyond_the_cap_can_use_all_its_gas() {
+    let chain = Chain::l2(Hardfork::Karst, &[]);
+    let all = chain.block(&[(deposit(TxKind::Call(HALTS), 0, 0, 20_000_000).into(), BOB)]);
+    assert_eq!(all.receipts[0].cumulative_gas_used, 20_000_000);
+    // Init code that stores the gas that is left.
+    let mut tx = deposit(TxKind::Create, 0, 0, 20_000_000);
+    tx.input = bytes!("5a600055");
+    let block = chain.block(&[(tx.into(), BOB)]);
+    assert!(block.receipts[0].success);
+    let gas = block.state.storage(&BOB.create(0), U256::ZERO).unwrap();
+    assert!(gas > U256::from(19_900_000), "{gas}");
+    assert!(block.receipts[0].cumulative_gas_used < 100_000);
+}
+
+#[test]
+fn init_code_of_deposits_has_no_limit() {
+    for fork in [Hardfork::Canyon, Hardfork::Karst] {
+        let chain = Chain::l2(fork, &[]);
+        let mut tx = deposit(TxKind::Create, 5, 3, 5_000_000);
+        tx.input = alloc::vec![0; 49_153].into();
+        let block = chain.block(&[(tx.into(), BOB)]);
+        assert!(block.receipts[0].success, "{fork}");
+        assert_eq!(balance(&block.state, BOB.create(0)), U256::from(3));
+    }
+}
+
+#[test]
+fn state_that_is_missing_is_not_the_blocks_fault() {
+    let chain = Chain::l2(Hardfork::Regolith, &[]);
+    let block = chain.block(&[(deposit(TxKind::Call(ALICE), 5, 3, 50_000).into(), BOB)]).block;
+    let nothing = State::from_root(chain.state.root(), alloc::sync::Arc::new(NoSource));
+    let parent = (&chain.head).into();
+    let error = execute_block(&chain.spec, parent, &block.block, &[BOB], &nothing, &no_hashes);
+    assert!(matches!(error, Err(BlockError::State(StateError::MissingNode(_)))), "{error:?}");
+}
+
+/// A call to `STORES` with this value, which it keeps in slot 0.
+fn store(chain: &Chain, nonce: u64, value: u64) -> (TxEnvelope, Address) {
+    let tx = TxEip1559 {
+        chain_id: chain.spec.chain_id,
+        nonce,
+        gas_limit: 100_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 1_000_000,
+        to: TxKind::Call(STORES),
+        value: U256::from(value),
+        ..Default::default()
+    };
+    (TxEnvelope::Eip1559(sign(tx)), ALICE)
+}
+
+#[test]
+fn the_operator_fee_is_for_gas_after_refunds() {
+    for fork in [Hardfork::Isthmus, Hardfork::Karst] {
+        let chain = Chain::l2(fork, &fee_slots());
+        let block = chain.block(&[store(&chain, 0, 7), store(&chain, 1, 0)]);
+        let first = block.receipts[0].cumulative_gas_used;
+        let second = block.receipts[1].cumulative_gas_used - first;
+        // 21,000, two pushes of 5 gas, SSTORE of a cold slot for 5,000; 4,800 come back.
+        assert_eq!(second, 21_000 + 5 + 5_000 - 4_800);
+        let fees = block.l1_fees.unwrap();
+        let expected = fees.operator_fee(first) + fees.operator_fee(second);
+        assert_eq!(balance(&block.state, OPERATOR_FEE_VAULT), expected);
+        let everything = [ALICE, STORES, L1_FEE_VAULT, BASE_FEE_VAULT, MINER, OPERATOR_FEE_VAULT];
+        let sum: U256 = everything.into_iter().map(|a| balance(&block.state, a)).sum();
+        assert_eq!(sum, U256::from(10 * ETHER), "{fork}");
+    }
+}
+
+#[test]
+fn the_withdrawals_root_is_that_after_the_block() {
+    let mut chain = Chain::l2(Hardfork::Isthmus, &fee_slots());
+    // A message passer that keeps the call's value in slot 1.
+    let code = crate::state::bytecode(bytes!("34600155"));
+    let info = revm::state::AccountInfo {
+        nonce: 1,
+        code_hash: code.hash_slow(),
+        code: Some(code),
+        ..Default::default()
+    };
+    let slots = core::iter::empty();
+    chain.state.set_account(&L2_TO_L1_MESSAGE_PASSER, info, false, slots).unwrap();
+    chain.state.commit();
+    let before = chain.state.storage_root(&L2_TO_L1_MESSAGE_PASSER).unwrap();
+    let tx = deposit(TxKind::Call(L2_TO_L1_MESSAGE_PASSER), 9, 9, 100_000);
+    let block = chain.block(&[(tx.into(), BOB)]);
+    let root = block.block.header().withdrawals_root.unwrap();
+    assert_ne!(root, before);
+    assert_eq!(root, block.state.storage_root(&L2_TO_L1_MESSAGE_PASSER).unwrap());
+}
+
+#[test]
+fn the_first_ecotone_block_is_priced_by_bedrock() {
+    let size = l1_fee::DataSize { zeros: 10, nonzeros: 90, fastlz: 0 };
+    let read = |slots: &[(u64, u64)]| {
+        L1FeeParams::read(Hardfork::Ecotone, |slot| {
+            let found = slots.iter().find(|(at, _)| U256::from(*at) == slot);
+            Ok::<_, StateError>(U256::from(found.map_or(0, |(_, value)| *value)))
+        })
+        .unwrap()
+    };
+    // Base fee, overhead and scalar; nothing in the slots that Ecotone brought.
+    let first = read(&[(1, 1_000_000), (5, 188), (6, 684_000)]);
+    let gas = 10 * 4 + 90 * 16 + 188;
+    assert_eq!(first.l1_cost(&size), U256::from(gas * 684_000));
+    // A blob base fee without scalars is a chain that charges nothing.
+    let free = read(&[(1, 1_000_000), (5, 188), (6, 684_000), (7, 1)]);
+    assert_eq!(free.l1_cost(&size), U256::ZERO);
+}
+
+#[test]
+fn the_base_fee_never_falls_below_the_lowest() {
+    let chain = Chain::l2(Hardfork::Jovian, &[]);
+    let mut header = chain.head.header().clone();
+    header.extra_data = bytes!("01000000fa00000006000000012a05f200");
+    assert_eq!(next_base_fee(&chain.spec, &header, 2), 5_000_000_000);
+    header.base_fee_per_gas = Some(6_000_000_000);
+    // An empty block: a 250th less.
+    assert_eq!(next_base_fee(&chain.spec, &header, 2), 5_976_000_000);
+    // Full by its data alone: five targets too much.
+    header.blob_gas_used = Some(header.gas_limit);
+    assert_eq!(next_base_fee(&chain.spec, &header, 2), 6_120_000_000);
+}
+
+#[test]
+fn karst_brings_osaka() {
+    // CLZ of 1, returned as a word.
+    let clz = CallRequest { data: bytes!("60011e60005260206000f3"), ..Default::default() };
+    // MODEXP of nothing: 200 gas, then 500. P256VERIFY of nothing: 3,450 gas, then 6,900.
+    let precompile = |address: u64, gas: u64| CallRequest {
+        to: Some(Address::left_padding_from(&address.to_be_bytes())),
+        gas: Some(21_000 + gas),
+        ..Default::default()
+    };
+    for (fork, modexp, p256) in [(Hardfork::Jovian, 200, 3_450), (Hardfork::Karst, 500, 6_900)] {
+        let chain = Chain::l2(fork, &[]);
+        let header = chain.block(&[]).block.header().clone();
+        let run = |request: &CallRequest| {
+            let none = StateOverrides::default();
+            call(&chain.spec, &header, &chain.state, request, &none, &no_hashes).unwrap()
+        };
+        let karst = fork == Hardfork::Karst;
+        assert_eq!(run(&clz).is_success(), karst);
+        if karst {
+            let word = Bytes::from(U256::from(255).to_be_bytes::<32>());
+            assert_eq!(run(&clz).output(), Some(&word));
+        }
+        for (address, price) in [(5, modexp), (0x100, p256)] {
+            assert!(run(&precompile(address, price)).is_success(), "{fork}");
+            assert!(!run(&precompile(address, price - 1)).is_success(), "{fork}");
+        }
+    }
 }
 
 #[test]

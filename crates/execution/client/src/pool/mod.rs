@@ -81,9 +81,11 @@ struct Included {
 
 impl Included {
     fn insert(&mut self, hash: B256, sidecar: Sidecar, limit: usize) {
-        self.blobs += sidecar.blobs().len();
+        let blobs = sidecar.blobs().len();
+        // A transaction that a reorg brought back may be included again.
         if self.sidecars.insert(hash, sidecar).is_none() {
             self.order.push_back(hash);
+            self.blobs += blobs;
         }
         while self.blobs > limit {
             let Some(oldest) = self.order.pop_front() else { break };

@@ -95,14 +95,17 @@ impl Queues {
             }
             None => removed = self.make_room(&tx, account_nonce, base_fee, config)?,
         }
-        self.bytes += tx.raw().len();
-        self.blobs += tx.blob_count();
-        let hash = tx.hash();
-        let entry = Arc::new(Entry { tx, cost, sequence: self.next_sequence });
+        self.put(Arc::new(Entry { tx, cost, sequence: self.next_sequence }));
         self.next_sequence += 1;
-        self.accounts.entry(sender).or_default().insert(nonce, entry.clone());
-        self.by_hash.insert(hash, entry);
         Ok(removed)
+    }
+
+    fn put(&mut self, entry: Arc<Entry>) {
+        self.bytes += entry.tx.raw().len();
+        self.blobs += entry.tx.blob_count();
+        let account = self.accounts.entry(entry.tx.sender()).or_default();
+        account.insert(entry.nonce(), entry.clone());
+        self.by_hash.insert(entry.tx.hash(), entry);
     }
 
     pub fn remove(&mut self, hash: &B256) -> Option<Arc<Entry>> {
@@ -159,8 +162,8 @@ impl Queues {
         Ok(())
     }
 
-    /// Evicts the cheapest tails until the transaction fits. Only the last transaction of an
-    /// account is ever evicted, so that no run gets a hole.
+    /// Evicts the cheapest tails until the transaction fits. Nobody leaves for one that is refused
+    /// in the end.
     fn make_room(
         &mut self,
         tx: &PooledTransaction,
@@ -168,33 +171,49 @@ impl Queues {
         base_fee: u64,
         config: &PoolConfig,
     ) -> Result<Vec<B256>, PoolError> {
-        let mut removed = Vec::new();
+        let mut evicted: Vec<Arc<Entry>> = Vec::new();
         loop {
-            let fits = self.by_hash.len() < config.max_transactions
-                && self.bytes + tx.raw().len() <= config.max_bytes;
-            let blobs_fit =
-                tx.blob_count() == 0 || self.blobs + tx.blob_count() <= config.max_blobs;
-            if fits && blobs_fit {
-                return Ok(removed);
+            match self.victim(tx, account_nonce, base_fee, config) {
+                Ok(None) => return Ok(evicted.iter().map(|entry| entry.tx.hash()).collect()),
+                Ok(Some(hash)) => evicted.extend(self.remove(&hash)),
+                Err(error) => {
+                    evicted.into_iter().for_each(|entry| self.put(entry));
+                    return Err(error);
+                }
             }
-            let victim = self
-                .accounts
-                .iter()
-                .filter(|(sender, _)| **sender != tx.sender())
-                .filter_map(|(_, account)| account.last_key_value())
-                .map(|(_, entry)| entry)
-                .filter(|entry| fits || entry.tx.blob_count() == 0 || !blobs_fit)
-                .filter(|entry| !fits || entry.tx.blob_count() > 0)
-                .min_by_key(|entry| (tip(&entry.tx, base_fee), Reverse(entry.sequence)));
-            let Some(victim) = victim else { return Err(PoolError::Full) };
-            let gapped = tx.tx().nonce() > self.next_nonce(tx.sender(), account_nonce);
-            if gapped || tip(&victim.tx, base_fee) >= tip(tx, base_fee) {
-                return Err(PoolError::Underpriced);
-            }
-            let hash = victim.tx.hash();
-            self.remove(&hash);
-            removed.push(hash);
         }
+    }
+
+    /// Who must leave next so that the transaction fits; `None` when it does. Only the last
+    /// transaction of an account is ever named, so that no run gets a hole.
+    fn victim(
+        &self,
+        tx: &PooledTransaction,
+        account_nonce: u64,
+        base_fee: u64,
+        config: &PoolConfig,
+    ) -> Result<Option<B256>, PoolError> {
+        let fits = self.by_hash.len() < config.max_transactions
+            && self.bytes + tx.raw().len() <= config.max_bytes;
+        let blobs_fit = tx.blob_count() == 0 || self.blobs + tx.blob_count() <= config.max_blobs;
+        if fits && blobs_fit {
+            return Ok(None);
+        }
+        let victim = self
+            .accounts
+            .iter()
+            .filter(|(sender, _)| **sender != tx.sender())
+            .filter_map(|(_, account)| account.last_key_value())
+            .map(|(_, entry)| entry)
+            .filter(|entry| fits || entry.tx.blob_count() == 0 || !blobs_fit)
+            .filter(|entry| !fits || entry.tx.blob_count() > 0)
+            .min_by_key(|entry| (tip(&entry.tx, base_fee), Reverse(entry.sequence)));
+        let Some(victim) = victim else { return Err(PoolError::Full) };
+        let gapped = tx.tx().nonce() > self.next_nonce(tx.sender(), account_nonce);
+        if gapped || tip(&victim.tx, base_fee) >= tip(tx, base_fee) {
+            return Err(PoolError::Underpriced);
+        }
+        Ok(Some(victim.tx.hash()))
     }
 
     /// Transactions that could run in the next block, best tip first, each sender's in nonce

@@ -146,6 +146,24 @@ fn a_full_pool_evicts_the_cheapest_tail() {
 }
 
 #[test]
+fn nobody_leaves_for_a_transaction_that_is_refused() {
+    let chain = l2_chain_with(|config| config.pool.max_bytes = 400);
+    for (from, tip) in [(0, 1), (1, 5), (2, 5)] {
+        add(&chain, &transfer(from, 0, tip * GWEI)).unwrap();
+    }
+    // It would need the room of two and pays more than one of them.
+    let long = custom(3, |tx| {
+        tx.max_priority_fee_per_gas = 3 * GWEI;
+        tx.input = vec![0; 150].into();
+    });
+    assert_eq!(add(&chain, &long), Err(PoolError::Underpriced));
+    assert_eq!(chain.pool().status(), (3, 0));
+    let room = custom(3, |tx| tx.max_priority_fee_per_gas = 3 * GWEI);
+    add(&chain, &room).unwrap();
+    assert_eq!(chain.pool().status(), (3, 0));
+}
+
+#[test]
 fn accounts_are_limited() {
     let chain = l2_chain_with(|config| {
         config.pool.max_per_account = 3;
@@ -232,6 +250,25 @@ fn blobs_are_checked_mined_and_survive_a_reorg() {
         set_head(&engine, genesis.hash);
         let back = chain.pool().get(&hash).unwrap();
         assert_eq!(**back.sidecar().unwrap(), sidecar);
+    }
+}
+
+#[test]
+fn blobs_survive_many_reorgs() {
+    let genesis = l1_genesis(false);
+    let mut config = crate::ChainConfig::default();
+    config.pool.max_included_blobs = 2;
+    let spec = crate::ChainSpec::from_genesis(&genesis).unwrap();
+    let engine = LocalEngine::new(Chain::with_config(spec, &genesis, config).unwrap());
+    let pool = engine.chain().pool();
+    let genesis = engine.head();
+    let hash = pool.add_raw(&blob_tx(0, 0, sidecar(false, 1), 100 * GWEI)).unwrap();
+    let block = extend(&engine, l1_attributes(&genesis));
+    for _ in 0..3 {
+        set_head(&engine, genesis.hash);
+        assert!(pool.get(&hash).is_some());
+        set_head(&engine, block.hash);
+        assert!(pool.sidecar(&hash).is_some());
     }
 }
 

@@ -84,7 +84,9 @@ impl<'a> Call<'a> {
         let gas = gas.or(self.request.gas).map_or(limit, |gas| gas.min(limit));
         let request = CallRequest { gas: Some(gas), ..self.request.clone() };
         let chain = &self.rpc.chain;
-        let hashes = |number| chain.ancestor_hash(self.block_hash, number);
+        // A block number from an override may lie beyond the chain: no such block has a hash.
+        let hashes =
+            |number| Some(chain.ancestor_hash(self.block_hash, number).unwrap_or_default());
         let outcome = opal_evm::call(
             chain.spec(),
             &self.header,

@@ -358,6 +358,10 @@ async fn calls_and_estimates() {
     let overrides = json!({ RECIPIENT.to_string(): { "code": "0x435f5260205ff3" } });
     let params = json!([{ "to": RECIPIENT }, "latest", overrides, { "number": "0x63" }]);
     assert_eq!(ok(&module, "eth_call", params).await, json!(B256::with_last_byte(0x63)));
+    // BLOCKHASH of 128, a block that the chain does not have.
+    let overrides = json!({ RECIPIENT.to_string(): { "code": "0x6080405f5260205ff3" } });
+    let params = json!([{ "to": RECIPIENT }, "latest", overrides, { "number": "0x100" }]);
+    assert_eq!(ok(&module, "eth_call", params).await, json!(B256::ZERO));
     let poor = json!({ "from": RECIPIENT, "to": me, "value": "0x1", "gas": "0x5208" });
     let error = call(poor).await.unwrap_err();
     let message = error["message"].as_str().unwrap();

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opal_da::L1Client;
 use opal_derivation::{Derivation, Executed, Input, Request, Step, attributes_match_block};
 use opal_execution::{EngineError, LocalEngine};
-use opal_protocol::{AttributesWithParent, L1BlockRef, L2BlockRef, RollupConfig, SealedBlock};
+use opal_protocol::{AttributesWithParent, L2BlockRef, RollupConfig, SealedBlock};
 use opal_sequencing::next_slot;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -35,6 +35,13 @@ use crate::sync_start;
 
 /// How soon a block that could not be built is tried again.
 const BUILD_RETRY: Duration = Duration::from_millis(200);
+/// Longest wait for the L1 when our heads are compared with it.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How soon a comparison or a reset that the L1 did not allow is tried again, and least time
+/// between two resets that derivation asks for.
+const L1_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait for a slot, 30 years, which the clock can add without an overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// What an operator can ask of a running node.
 #[derive(Debug)]
@@ -61,6 +68,10 @@ pub(crate) struct Driver {
     /// Set when the L1 head did not extend the one before: until our heads were compared with
     /// the L1, its chain may have reorganised under them.
     l1_unverified: bool,
+    /// Why derivation must start anew, while that has not been possible.
+    reset_due: Option<String>,
+    /// When to look at `l1_unverified` and `reset_due` again.
+    retry_at: Instant,
     /// Whether a derivation step can make progress; cleared while it waits for an input.
     derivation_ready: bool,
     sequencer: Option<Sequencer>,
@@ -89,7 +100,7 @@ impl Driver {
         forkchoice.on(Event::Reset { unsafe_head: heads.unsafe_head, safe: heads.safe });
         let start = sync_start::find(&parts.config, &parts.engine, &parts.l1, &forkchoice).await?;
         let mut driver = Self {
-            derivation: Derivation::new(parts.config.clone(), start.derivation.clone()),
+            derivation: Derivation::new(parts.config.clone(), start.derivation),
             fetcher: Fetcher::new(parts.l1.clone()),
             sequencing: parts.sequencer.is_some(),
             config: parts.config,
@@ -99,6 +110,8 @@ impl Driver {
             forkchoice,
             l1_heads: parts.l1_heads,
             l1_unverified: false,
+            reset_due: None,
+            retry_at: Instant::now(),
             derivation_ready: true,
             sequencer: parts.sequencer,
             sequence_at: Instant::now(),
@@ -116,16 +129,28 @@ impl Driver {
 
     /// Runs until shutdown. An error is one that the node cannot mend by itself.
     pub(crate) async fn run(
+        self,
+        l1_heads: watch::Receiver<L1Heads>,
+        commands: mpsc::Receiver<Command>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
+        // The race is around everything, so that an L1 that hangs does not hold up the end.
+        tokio::select! {
+            biased;
+            () = shutdown => Ok(()),
+            result = self.run_until_error(l1_heads, commands) => result,
+        }
+    }
+
+    async fn run_until_error(
         mut self,
         mut l1_heads: watch::Receiver<L1Heads>,
         mut commands: mpsc::Receiver<Command>,
-        shutdown: impl Future<Output = ()>,
     ) -> Result<(), NodeError> {
-        tokio::pin!(shutdown);
         loop {
+            let in_doubt = self.l1_unverified || self.reset_due.is_some();
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
                 () = tokio::time::sleep_until(self.sequence_at), if self.sequencing => {
                     self.sequence().await?;
                 }
@@ -134,8 +159,11 @@ impl Driver {
                     let heads = *l1_heads.borrow_and_update();
                     self.on_l1_heads(heads).await?;
                 }
+                () = tokio::time::sleep_until(self.retry_at), if in_doubt => {
+                    self.settle_doubt().await?;
+                }
                 input = self.fetcher.next() => self.provide(input),
-                () = std::future::ready(()), if self.derivation_ready => self.derive().await?,
+                () = std::future::ready(()), if self.can_derive() => self.derive()?,
             }
             self.publish();
         }
@@ -143,7 +171,11 @@ impl Driver {
 
     // --- derivation ---------------------------------------------------------------------------
 
-    async fn derive(&mut self) -> Result<(), NodeError> {
+    const fn can_derive(&self) -> bool {
+        self.derivation_ready && self.reset_due.is_none()
+    }
+
+    fn derive(&mut self) -> Result<(), NodeError> {
         let derivation = &mut self.derivation;
         match tokio::task::block_in_place(|| derivation.step()) {
             Step::Need(Request::L2Block { number }) => match self.engine.block_by_number(number) {
@@ -165,9 +197,16 @@ impl Driver {
                 self.metrics.dropped.inc();
                 info!(target: "opal::derivation", %reason, "dropped L1 data");
             }
-            Step::Reset(reason) => self.reset(&reason.to_string()).await?,
+            Step::Reset(reason) => {
+                // At once, except that resets without progress do not follow each other closely.
+                self.retry_at = self.retry_at.max(Instant::now());
+                self.reset_due = Some(reason.to_string());
+            }
             Step::Critical(error) => return Err(error.into()),
-            Step::Idle => self.derivation_ready = false,
+            Step::Idle => {
+                self.derivation_ready = false;
+                self.finalize()?;
+            }
         }
         Ok(())
     }
@@ -185,17 +224,18 @@ impl Driver {
     /// unsafe chain, or by building it.
     fn apply_derived(&mut self, attributes: AttributesWithParent) -> Result<(), NodeError> {
         let heads = *self.forkchoice.heads();
-        if heads.unsafe_head.number > heads.safe.number {
-            let number = heads.safe.number.saturating_add(1);
+        let parent = attributes.parent;
+        if heads.unsafe_head.number > parent.number {
+            let number = parent.number.saturating_add(1);
             if let Some(block) = self.engine.block_by_number(number) {
                 let check = attributes_match_block(
                     &self.config,
-                    attributes.parent.hash,
+                    parent.hash,
                     &attributes.attributes,
                     &block.block,
                 );
                 match check {
-                    Ok(()) => return self.accept_derived(&block, attributes.derived_from),
+                    Ok(()) => return self.accept_derived(&block, &attributes),
                     Err(mismatch) => {
                         self.metrics.unsafe_reorgs.inc();
                         warn!(target: "opal::node", number, %mismatch,
@@ -206,17 +246,19 @@ impl Driver {
         }
         let engine = &self.engine;
         let built = tokio::task::block_in_place(|| {
-            engine::build(engine, &heads, attributes.parent.hash, attributes.attributes.clone())
+            engine::build(engine, &heads, parent.hash, attributes.attributes.clone())
         });
         match built {
             Ok(block) => {
                 let reference = self.block_ref(&block)?;
                 self.forkchoice.on(Event::UnsafeExtended(reference));
-                self.accept_derived(&block, attributes.derived_from)
+                self.accept_derived(&block, &attributes)
             }
             Err(BuildError::Engine(EngineError::InvalidAttributes(error))) => {
-                warn!(target: "opal::derivation", %error, parent = attributes.parent.number,
+                warn!(target: "opal::derivation", %error, parent = parent.number,
                     "execution refuses the derived block");
+                // The attempt has moved the engine to the parent; the unsafe chain stands as before.
+                engine::set_heads(&self.engine, &heads)?;
                 self.derivation.executed(Executed::Invalid)?;
                 Ok(())
             }
@@ -224,13 +266,19 @@ impl Driver {
         }
     }
 
+    /// Takes a derived block, which is in the unsafe chain by now. One that does not close its
+    /// batch (a span, before Holocene) is not safe yet.
     fn accept_derived(
         &mut self,
         block: &SealedBlock,
-        derived_from: L1BlockRef,
+        attributes: &AttributesWithParent,
     ) -> Result<(), NodeError> {
         let reference = self.block_ref(block)?;
-        self.move_heads(Event::SafeDerived { block: reference, derived_from })?;
+        if attributes.concluding {
+            let derived_from = attributes.derived_from;
+            self.forkchoice.on(Event::SafeDerived { block: reference, derived_from });
+        }
+        engine::set_heads(&self.engine, self.forkchoice.heads())?;
         self.derivation.executed(Executed::Valid(reference))?;
         self.schedule_sequencing();
         Ok(())
@@ -242,25 +290,67 @@ impl Driver {
         let old = std::mem::replace(&mut self.l1_heads, new);
         if new.head.hash != old.head.hash {
             self.derivation_ready = true;
-            self.l1_unverified |= new.head.parent_hash != old.head.hash;
-        }
-        if self.l1_unverified {
-            match self.l1_chain_is_ours().await {
-                Ok(Some(true)) => self.l1_unverified = false,
-                Ok(Some(false)) => self.reset("the L1 reorganised").await?,
-                Ok(None) => debug!(target: "opal::node", "L1 head is behind our L1 origin"),
-                Err(error) => debug!(target: "opal::node", %error, "cannot compare with L1 yet"),
+            if new.head.parent_hash != old.head.hash {
+                self.l1_unverified = true;
+                self.fetcher.forget_early();
+                if let Some(sequencer) = &mut self.sequencer {
+                    sequencer.forget_next();
+                }
             }
         }
-        self.move_heads(Event::L1Finalized(new.finalized))
+        if self.l1_unverified {
+            self.verify_l1().await?;
+        }
+        self.finalize()
     }
 
-    /// Whether the L1 blocks that our heads stand on are canonical; `None` when the L1 is shorter.
+    /// Applies the L1's finality, unless the L1 may have left the chain that our heads come from.
+    fn finalize(&mut self) -> Result<(), NodeError> {
+        if self.l1_unverified || self.reset_due.is_some() {
+            return Ok(());
+        }
+        self.move_heads(Event::L1Finalized(self.l1_heads.finalized))
+    }
+
+    /// Does what could not be done before: a reset, or a comparison with the L1.
+    async fn settle_doubt(&mut self) -> Result<(), NodeError> {
+        match self.reset_due.take() {
+            Some(why) => self.reset(&why).await,
+            None => self.verify_l1().await,
+        }
+    }
+
+    async fn verify_l1(&mut self) -> Result<(), NodeError> {
+        match tokio::time::timeout(VERIFY_TIMEOUT, self.l1_chain_is_ours()).await {
+            Ok(Ok(Some(true))) => {
+                self.l1_unverified = false;
+                return Ok(());
+            }
+            Ok(Ok(Some(false))) => return self.reset("the L1 reorganised").await,
+            Ok(Ok(None)) => debug!(target: "opal::node", "L1 head is behind our L1 origin"),
+            Ok(Err(error)) => debug!(target: "opal::node", %error, "cannot compare with L1 yet"),
+            Err(_) => debug!(target: "opal::node", "L1 is too slow to compare with it now"),
+        }
+        self.retry_at = Instant::now() + L1_RETRY;
+        Ok(())
+    }
+
+    /// Whether the L1 blocks that our heads stand on and come from are canonical; `None` when the
+    /// L1 is shorter. After a reset the safe head may come from an L1 block that derivation has not
+    /// reached again.
     async fn l1_chain_is_ours(&self) -> Result<Option<bool>, opal_da::DaError> {
-        let ours = [self.forkchoice.heads().unsafe_head.l1_origin, self.derivation.origin().id()];
+        let origin = self.derivation.origin().id();
+        let safe_from = self.forkchoice.safe_heads_newest_first().next();
+        let ours = [
+            self.forkchoice.heads().unsafe_head.l1_origin,
+            origin,
+            safe_from.map_or(origin, |entry| entry.derived_from.id()),
+        ];
+        let [a, b, c] = ours.map(|id| self.l1.canonical_hash(id.number));
+        let (a, b, c) = tokio::try_join!(a, b, c)?;
         let mut known = true;
-        for id in ours {
-            match self.l1.canonical_hash(id.number).await? {
+        for (id, canonical) in ours.into_iter().zip([a, b, c]) {
+            match canonical {
                 Some(hash) if hash == id.hash => {}
                 Some(_) => return Ok(Some(false)),
                 None => known = false,
@@ -271,24 +361,25 @@ impl Driver {
 
     async fn reset(&mut self, why: &str) -> Result<(), NodeError> {
         let before = *self.forkchoice.heads();
-        let start =
-            match sync_start::find(&self.config, &self.engine, &self.l1, &self.forkchoice).await {
-                Ok(start) => start,
-                // The L1 is away or still changing: keep the heads and come back.
-                Err(NodeError::L1(error)) => {
-                    warn!(target: "opal::node", %error, why, "reset waits for the L1");
-                    self.l1_unverified = true;
-                    tokio::time::sleep(BUILD_RETRY).await;
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            };
+        let found = sync_start::find(&self.config, &self.engine, &self.l1, &self.forkchoice).await;
+        self.retry_at = Instant::now() + L1_RETRY;
+        let start = match found {
+            Ok(start) => start,
+            // The L1 is away or still changing: keep the heads and come back.
+            Err(NodeError::L1(error)) => {
+                warn!(target: "opal::node", %error, why, "reset waits for the L1");
+                self.reset_due = Some(why.to_owned());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         self.fetcher.reset();
         let safe = start.derivation.safe_head;
         let l1_start = start.derivation.l1.number;
         self.derivation = Derivation::new(self.config.clone(), start.derivation);
         self.derivation_ready = true;
         self.l1_unverified = false;
+        self.reset_due = None;
         self.metrics.resets.inc();
         info!(target: "opal::node", why,
             unsafe_from = before.unsafe_head.number, unsafe_to = start.unsafe_head.number,
@@ -311,10 +402,16 @@ impl Driver {
         };
         let heads = *self.forkchoice.heads();
         let l1_head = self.l1_heads.head.number;
-        let plan = match sequencer.plan(&self.config, &self.engine, &self.l1, &heads, l1_head).await
-        {
+        let plan = match sequencer.plan(&self.engine, &heads, l1_head).await {
             Ok(plan) => plan,
-            Err(error) if error.l1_reorged() => return self.reset(&error.to_string()).await,
+            Err(error) if error.l1_reorged() => {
+                self.reset(&error.to_string()).await?;
+                if self.forkchoice.heads().unsafe_head == heads.unsafe_head {
+                    // The L1 contradicts itself for the moment.
+                    self.sequence_at = Instant::now() + BUILD_RETRY;
+                }
+                return Ok(());
+            }
             Err(error) => {
                 warn!(target: "opal::sequencing", %error, "no block can be built yet");
                 self.sequence_at = Instant::now() + BUILD_RETRY;
@@ -349,7 +446,7 @@ impl Driver {
         let slot = next_slot(head, self.config.block_time, now);
         // A sequencer that catches up leaves a moment to the other branches between its blocks.
         let pause = if slot.behind > 0 { Duration::from_millis(1) } else { Duration::ZERO };
-        self.sequence_at = Instant::now() + slot.wait + pause;
+        self.sequence_at = Instant::now() + slot.wait.min(LONGEST_WAIT) + pause;
     }
 
     async fn on_command(&mut self, command: Command) -> Result<(), NodeError> {
@@ -416,7 +513,7 @@ impl Driver {
             unsafe_l2: unsafe_head,
             safe_l2: safe,
             finalized_l2: finalized,
-            pending_safe_l2: safe,
+            pending_safe_l2: self.derivation.pending_safe_head(),
             cross_unsafe_l2: unsafe_head,
             local_safe_l2: safe,
         };

@@ -24,7 +24,7 @@ pub(crate) fn block_ref(
     block: &SealedBlock,
 ) -> Result<L2BlockRef, NodeError> {
     l2_block_ref(config, block.hash, &block.block)
-        .map_err(|error| NodeError::L1Info { block: block.id(), error })
+        .map_err(|error| NodeError::L1Info { block: block.id(), error: error.into() })
 }
 
 /// The engine's heads, checked against the rollup's genesis.

@@ -23,7 +23,7 @@ pub enum NodeError {
         /// The block.
         block: BlockId,
         /// What is wrong with it.
-        error: opal_protocol::l1_info::L1InfoError,
+        error: Box<opal_protocol::l1_info::L1InfoError>,
     },
     /// The engine's genesis is not the rollup's.
     #[error(

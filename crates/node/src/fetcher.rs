@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use opal_da::{DaError, L1Client};
 use opal_derivation::{Input, L1Block, Request};
-use opal_protocol::L1BlockRef;
+use opal_protocol::{BlockId, L1BlockRef};
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -27,12 +27,14 @@ pub struct Fetcher {
     wanted: Option<u64>,
     /// `None` while the fetch is in flight. Holds at most `LOOK_AHEAD + 1` entries.
     blocks: BTreeMap<u64, Option<L1Block>>,
+    /// The L1 block whose blobs are being fetched.
+    blobs: Option<BlockId>,
 }
 
 impl Fetcher {
     /// A fetcher that reads from this L1.
     pub fn new(l1: Arc<L1Client>) -> Self {
-        Self { l1, tasks: JoinSet::new(), wanted: None, blocks: BTreeMap::new() }
+        Self { l1, tasks: JoinSet::new(), wanted: None, blocks: BTreeMap::new(), blobs: None }
     }
 
     /// Drops everything in flight: the L1 chain was abandoned.
@@ -40,6 +42,13 @@ impl Fetcher {
         self.tasks = JoinSet::new();
         self.wanted = None;
         self.blocks.clear();
+        self.blobs = None;
+    }
+
+    /// Drops the blocks that arrived early: the L1 chain may be another one there now. What is
+    /// still in flight goes on, so that an L1 head that jumps to and fro does not stop derivation.
+    pub fn forget_early(&mut self) {
+        self.blocks.retain(|_, block| block.is_none());
     }
 
     /// Starts what derivation asks for. Returns the input at once when it is there already; the
@@ -52,10 +61,10 @@ impl Fetcher {
                     return Some(Input::L1NotYet { number });
                 }
                 for ahead in number..=l1_head.min(number.saturating_add(LOOK_AHEAD)) {
-                    if !self.blocks.contains_key(&ahead) {
-                        self.blocks.insert(ahead, None);
+                    self.blocks.entry(ahead).or_insert_with(|| {
                         self.tasks.spawn(fetch_block(self.l1.clone(), ahead));
-                    }
+                        None
+                    });
                 }
                 if let Some(Some(block)) = self.blocks.get_mut(&number).map(Option::take) {
                     self.blocks.remove(&number);
@@ -64,7 +73,9 @@ impl Fetcher {
                 self.wanted = Some(number);
                 None
             }
+            Request::Blobs { block, .. } if self.blobs == Some(block.id()) => None,
             Request::Blobs { block, hashes } => {
+                self.blobs = Some(block.id());
                 self.tasks.spawn(fetch_blobs(self.l1.clone(), block, hashes));
                 None
             }
@@ -89,10 +100,15 @@ impl Fetcher {
                         *slot = Some(block);
                     }
                 }
-                Some(Ok(input)) => return input,
-                // A fetch does not panic; were it to, derivation asks again after its next step.
-                Some(Err(error)) => warn!(target: "opal::node", %error, "L1 fetch ended early"),
-                None => std::future::pending().await,
+                Some(Ok(input)) => {
+                    self.blobs = None;
+                    return input;
+                }
+                Some(Err(error)) if error.is_panic() => {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+                // Aborted: the runtime ends.
+                Some(Err(_)) | None => std::future::pending().await,
             }
         }
     }

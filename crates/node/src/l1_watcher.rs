@@ -43,8 +43,8 @@ pub async fn watch_l1(l1: Arc<L1Client>, interval: Duration, heads: watch::Sende
     loop {
         ticks.tick().await;
         let latest = match l1.block_ref(BlockTag::Latest).await {
-            Ok(latest) if latest.hash == heads.borrow().head.hash => continue,
-            Ok(_) => L1Heads::read(&l1).await,
+            Ok(latest) if latest.hash == heads.borrow().head.hash => Ok(None),
+            Ok(_) => L1Heads::read(&l1).await.map(Some),
             Err(error) => Err(error),
         };
         match latest {
@@ -53,6 +53,7 @@ pub async fn watch_l1(l1: Arc<L1Client>, interval: Duration, heads: watch::Sende
                     warn!(target: "opal::node", failures, "L1 answers again");
                 }
                 failures = 0;
+                let Some(new) = new else { continue };
                 debug!(target: "opal::node", head = new.head.number, "new L1 head");
                 if heads.send(new).is_err() {
                     return;

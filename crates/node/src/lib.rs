@@ -32,6 +32,7 @@ mod sequencer;
 mod status;
 mod sync_start;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,9 @@ pub async fn start(
         engine: engine.clone(),
         l1: l1.clone(),
         l1_conf_depth: config.l1_conf_depth,
-        sequencer: config.sequencer.map(|s| Sequencer::new(s.l1_conf_depth)),
+        sequencer: config
+            .sequencer
+            .map(|s| Sequencer::new(config.rollup.clone(), l1.clone(), s.l1_conf_depth)),
         l1_heads,
         status: status_tx,
         metrics: metrics::NodeMetrics::new(metrics, config.name),
@@ -137,11 +140,12 @@ pub async fn start(
     let (heads_tx, heads) = watch::channel(l1_heads);
     let interval = config.l1_poll_interval;
     let stop = shutdown.token();
-    shutdown.spawn(format!("{} L1 watcher", config.name), async move {
+    shutdown.spawn_critical(format!("{} L1 watcher", config.name), async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = l1_watcher::watch_l1(l1, interval, heads_tx) => {}
         }
+        Ok::<(), Infallible>(())
     });
     let stop = shutdown.token();
     shutdown.spawn_critical(config.name, async move {

@@ -17,6 +17,7 @@ use alloy_primitives::B256;
 use opal_da::L1Client;
 use opal_derivation::{DerivationStart, must_walk_back};
 use opal_execution::LocalEngine;
+use opal_protocol::l1_info::l1_info_of_block;
 use opal_protocol::{
     BlockId, L2BlockRef, RollupConfig, SealedBlock, SystemConfig, system_config_of,
 };
@@ -118,13 +119,10 @@ pub(crate) async fn find(
     }
 
     let mut start = safe;
-    let mut l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
-    while must_walk_back(config, safe.l1_origin, &start, l1_start.timestamp) {
+    while must_walk_back(config, safe.l1_origin, &start, origin_time(config, engine, &start)?) {
         start = parent_of(config, engine, &start)?;
-        if start.l1_origin.hash != l1_start.hash {
-            l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
-        }
     }
+    let l1_start = l1.block_ref_by_hash(start.l1_origin.hash).await?;
     let derivation = DerivationStart {
         safe_head: safe,
         safe_system_config: config_at(config, engine, safe.hash)?,
@@ -141,7 +139,24 @@ fn config_at(
 ) -> Result<SystemConfig, NodeError> {
     let block = block_at(engine, hash)?;
     system_config_of(config, hash, &block.block)
-        .map_err(|error| NodeError::L1Info { block: block.id(), error })
+        .map_err(|error| NodeError::L1Info { block: block.id(), error: error.into() })
+}
+
+/// Timestamp of a block's L1 origin as the block itself tells it: thousands of blocks may be walked
+/// over, and the L1 is far.
+fn origin_time(
+    config: &RollupConfig,
+    engine: &LocalEngine,
+    reference: &L2BlockRef,
+) -> Result<u64, NodeError> {
+    // Genesis tells nothing, and the walk ends there in any case.
+    if reference.number <= config.genesis.l2.number {
+        return Ok(0);
+    }
+    let block = block_at(engine, reference.hash)?;
+    l1_info_of_block(config, block.hash, &block.block)
+        .map(|info| info.timestamp)
+        .map_err(|error| NodeError::L1Info { block: block.id(), error: error.into() })
 }
 
 fn block_at(engine: &LocalEngine, hash: B256) -> Result<SealedBlock, NodeError> {

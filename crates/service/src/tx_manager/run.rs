@@ -128,7 +128,7 @@ async fn first_attempt<'a>(
         let in_flight = NonceInFlight::new(inner, nonce);
         let rejection = match publish(inner, &raw, prepared.sidecar.is_some()).await {
             Ok(()) | Err(Rejection::AlreadyKnown) => {
-                info!(target: TARGET, %hash, nonce, tip = fees.tip, max_fee = fees.max_fee,
+                debug!(target: TARGET, %hash, nonce, tip = fees.tip, max_fee = fees.max_fee,
                     blobs = prepared.blob_count(), "transaction published");
                 let attempts = Attempts { hashes: vec![hash], raw, fees, at: Instant::now() };
                 return Ok((prepared, attempts, in_flight));

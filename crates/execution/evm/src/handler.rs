@@ -128,12 +128,27 @@ pub(crate) fn new_evm<'a>(
 /// Runs one transaction; its changes stay in the journal. After an error the journal is as before,
 /// except that an invalid deposit is not an error.
 pub(crate) fn run(evm: &mut OpalEvm<'_>, tx: TxEnv, l2: L2Tx) -> EvmResult {
+    if !tx.authorization_list.is_empty() {
+        forget_touched(evm.ctx.journal_mut());
+    }
     evm.ctx.tx = tx;
     match &mut evm.ctx.chain {
         Layer::L1 => MainnetHandler::default().run(evm),
         Layer::L2(context) => {
             context.tx = l2;
             L2Handler(PhantomData).run(evm)
+        }
+    }
+}
+
+/// Accounts that were touched by an earlier transaction of the block and stayed empty do not exist
+/// (EIP-161), and an authorization of theirs gets no refund (EIP-7702). The journal spans the block
+/// and takes the touch for existence.
+fn forget_touched(journal: &mut Journal<BlockDb<'_>>) {
+    let (_, state) = journal.db_and_state_mut();
+    for account in state.values_mut() {
+        if account.is_loaded_as_not_existing() && account.is_empty() {
+            account.unmark_touch();
         }
     }
 }

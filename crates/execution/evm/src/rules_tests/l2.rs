@@ -295,6 +295,47 @@ fn the_operator_fee_is_for_gas_after_refunds() {
 }
 
 #[test]
+fn an_authority_that_was_only_touched_does_not_exist() {
+    // Whoever this signature is of: a fresh account.
+    let authorization = Authorization { chain_id: U256::from(901), address: STORES, nonce: 0 };
+    let signed = SignedAuthorization::new_unchecked(authorization, 0, U256::ONE, U256::ONE);
+    let authority = signed.recover_authority().unwrap();
+    for fork in [Hardfork::Isthmus, Hardfork::Karst] {
+        let chain = Chain::l2(fork, &fee_slots());
+        let gas = |first: Address, value: u64| {
+            let call = TxEip1559 {
+                chain_id: 901,
+                gas_limit: 100_000,
+                max_fee_per_gas: 2_000_000_000,
+                to: TxKind::Call(first),
+                value: U256::from(value),
+                ..Default::default()
+            };
+            let set_code = TxEip7702 {
+                chain_id: 901,
+                nonce: 1,
+                gas_limit: 100_000,
+                max_fee_per_gas: 2_000_000_000,
+                to: BOB,
+                authorization_list: alloc::vec![signed.clone()],
+                ..Default::default()
+            };
+            let block = chain.block(&[
+                (TxEnvelope::Eip1559(sign(call)), ALICE),
+                (TxEnvelope::Eip7702(sign(set_code)), ALICE),
+            ]);
+            assert_eq!(nonce(&block.state, authority), 1);
+            block.receipts[1].cumulative_gas_used - block.receipts[0].cumulative_gas_used
+        };
+        // A base cost of 25,000 for the authority, half of which comes back when it exists; no
+        // more than a fifth of all gas does.
+        assert_eq!(gas(BOB, 0), 46_000, "{fork}");
+        assert_eq!(gas(authority, 0), 46_000, "{fork}");
+        assert_eq!(gas(authority, 1), 46_000 - 46_000 / 5, "{fork}");
+    }
+}
+
+#[test]
 fn the_withdrawals_root_is_that_after_the_block() {
     let mut chain = Chain::l2(Hardfork::Isthmus, &fee_slots());
     // A message passer that keeps the call's value in slot 1.

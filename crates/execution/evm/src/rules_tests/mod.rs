@@ -5,9 +5,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use alloy_consensus::{Header, SignableTransaction, Signed, TxEip1559, TxEip4844, TxLegacy};
+use alloy_consensus::{
+    Header, SignableTransaction, Signed, TxEip1559, TxEip4844, TxEip7702, TxLegacy,
+};
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::Genesis;
 use alloy_primitives::{

@@ -1,6 +1,7 @@
 //! Transactions of both layers in one envelope.
 
 use alloy_consensus::crypto::RecoveryError;
+use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{
     Sealed, Signed, TransactionEnvelope, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
 };
@@ -73,20 +74,53 @@ impl TxEnvelope {
     /// When the signature does not recover to a key, or its `s` is in the upper half of the curve
     /// order (EIP-2).
     pub fn recover(&self) -> Result<Address, RecoveryError> {
-        let signer = match self {
-            Self::Legacy(tx) => tx.recover_signer(),
-            Self::Eip2930(tx) => tx.recover_signer(),
-            Self::Eip1559(tx) => tx.recover_signer(),
-            Self::Eip4844(tx) => tx.recover_signer(),
-            Self::Eip7702(tx) => tx.recover_signer(),
-            Self::Deposit(tx) => return Ok(tx.from),
-        };
-        signer.map_err(|_| RecoveryError::new())
+        // By the trait: `Signed` has a method of the same name that takes a high `s`.
+        match self {
+            Self::Legacy(tx) => SignerRecoverable::recover_signer(tx),
+            Self::Eip2930(tx) => SignerRecoverable::recover_signer(tx),
+            Self::Eip1559(tx) => SignerRecoverable::recover_signer(tx),
+            Self::Eip4844(tx) => SignerRecoverable::recover_signer(tx),
+            Self::Eip7702(tx) => SignerRecoverable::recover_signer(tx),
+            Self::Deposit(tx) => Ok(tx.from),
+        }
     }
 }
 
 impl From<DepositTransaction> for TxEnvelope {
     fn from(tx: DepositTransaction) -> Self {
         Self::Deposit(Sealed::new(tx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use alloy_consensus::SignableTransaction;
+    use alloy_primitives::{Signature, U256, b256};
+
+    use super::*;
+
+    /// Order of the curve.
+    const ORDER: B256 = b256!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
+
+    #[test]
+    fn signatures_with_a_high_s_are_refused() {
+        let order = U256::from_be_bytes(ORDER.0);
+        let half = order >> 1;
+        // The same signature in its two forms, both of which recover to the same key.
+        let low = Signature::new(U256::ONE, half, false);
+        let high = Signature::new(U256::ONE, order - half, true);
+        for signature in [low, high] {
+            let envelopes = [
+                TxEnvelope::Legacy(TxLegacy::default().into_signed(signature)),
+                TxEnvelope::Eip2930(TxEip2930::default().into_signed(signature)),
+                TxEnvelope::Eip1559(TxEip1559::default().into_signed(signature)),
+                TxEnvelope::Eip4844(TxEip4844::default().into_signed(signature)),
+                TxEnvelope::Eip7702(TxEip7702::default().into_signed(signature)),
+            ];
+            for tx in envelopes {
+                assert_eq!(tx.recover().is_ok(), signature == low, "{:?}", tx.tx_type());
+            }
+        }
     }
 }

@@ -1,0 +1,141 @@
+//! A whole rollup in this process, on real time: reorgs of the L1, finality, the admin methods.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use opal_da::DataAvailabilityType;
+use opal_devnet::up::{self, Devnet, L1Choice, Ports, UpConfig};
+use opal_governance::{DevAccounts, TEST_MNEMONIC};
+use opal_protocol::Hardfork;
+use opal_service::Shutdown;
+use serde_json::json;
+use support::{block_of, free_port, rpc, transfer, until};
+
+fn config(da: DataAvailabilityType) -> UpConfig {
+    UpConfig {
+        host: free_port().ip(),
+        ports: Ports {
+            l1: 0,
+            l1_beacon: 0,
+            l2: 0,
+            rollup: 0,
+            verifier: 0,
+            verifier_rollup: 0,
+            metrics: None,
+        },
+        l1: L1Choice::Embedded { block_time: 1, safe_lag: 2, finality_lag: 8 },
+        l2_block_time: 1,
+        fork: Hardfork::LATEST_LIVE,
+        da,
+        accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
+        verifier: true,
+        out: None,
+    }
+}
+
+/// Both nodes have the same blocks up to the verifier's safe head, whose number is returned.
+fn same_chain(net: &Devnet) -> u64 {
+    let (ours, theirs) = (&net.sequencer.chain, &net.verifier.as_ref().unwrap().chain);
+    let safe = theirs.safe().header().number.min(ours.safe().header().number);
+    for number in 0..=safe {
+        assert_eq!(ours.canonical_hash(number), theirs.canonical_hash(number), "block {number}");
+    }
+    safe
+}
+
+async fn stop(shutdown: &Shutdown) {
+    shutdown.trigger("the test ends");
+    shutdown.stopped(Duration::from_secs(5)).await;
+    assert_eq!(shutdown.running(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l1_reorgs_lead_both_nodes_to_the_new_chain() {
+    let shutdown = Shutdown::new();
+    let net = up::start(config(DataAvailabilityType::Blobs), &shutdown).await.unwrap();
+    let verifier = &net.verifier.as_ref().unwrap().chain;
+    let (l1, l2) = (net.l1.as_ref().unwrap(), &net.sequencer.chain);
+    let user = &net.accounts.users()[0];
+    let mut sent = Vec::new();
+    for (nonce, depth) in [1, 2, 5, 8].into_iter().enumerate() {
+        let tx = l2.pool().add_raw(&transfer(901, user, nonce as u64)).unwrap();
+        sent.push(tx);
+        until("the transfer is safe and the reorg is possible", || {
+            let room = l1.chain().head().header().number - l1.chain().finalized().header().number;
+            let number = block_of(l2, &tx)?;
+            (number <= l2.safe().header().number && room >= depth).then_some(())
+        })
+        .await;
+        let reorg = l1.reorg(depth).unwrap();
+        let fork = reorg.common_ancestor.number;
+        assert_ne!(l1.chain().canonical_hash(fork + 1), None);
+        until("all transfers are safe on both nodes, beyond the reorg", || {
+            let origin = net.sequencer.node.status().borrow().safe_l2.l1_origin;
+            if origin.number <= reorg.old_head.number {
+                return None;
+            }
+            assert_eq!(l1.chain().canonical_hash(origin.number), Some(origin.hash));
+            sent.iter()
+                .all(|tx| {
+                    let (ours, theirs) = (block_of(l2, tx), block_of(verifier, tx));
+                    ours.is_some_and(|number| number <= verifier.safe().header().number)
+                        && ours == theirs
+                })
+                .then_some(())
+        })
+        .await;
+        assert!(same_chain(&net) > 0);
+    }
+    until("finality advances", || {
+        let finalized = verifier.finalized().header().number;
+        (finalized > 0 && l2.finalized().header().number > 0).then_some(())
+    })
+    .await;
+    let last = *sent.last().unwrap();
+    until("the last transfer is final on the verifier", || {
+        (block_of(verifier, &last)? <= verifier.finalized().header().number).then_some(())
+    })
+    .await;
+    same_chain(&net);
+    stop(&shutdown).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sequencer_that_was_paused_catches_up() {
+    let shutdown = Shutdown::new();
+    let net = up::start(config(DataAvailabilityType::Calldata), &shutdown).await.unwrap();
+    let url = &net.endpoints.rollup_rpc;
+    assert_eq!(rpc(url, "admin_sequencerActive", json!([])).await, Ok(json!(true)));
+    let running = rpc(url, "admin_startSequencer", json!([net.rollup.genesis.l2.hash])).await;
+    assert_eq!(running, Err("sequencer already running".to_owned()));
+
+    let head = rpc(url, "admin_stopSequencer", json!([])).await.unwrap();
+    assert_eq!(json!(net.sequencer.chain.head().hash), head);
+    assert_eq!(rpc(url, "admin_sequencerActive", json!([])).await, Ok(json!(false)));
+    let again = rpc(url, "admin_stopSequencer", json!([])).await;
+    assert_eq!(again, Err("sequencer not running".to_owned()));
+    let l1 = net.l1.as_ref().unwrap().chain();
+    let stopped_at = l1.head().header().number;
+    until("the L1 goes on", || (l1.head().header().number > stopped_at + 4).then_some(())).await;
+    assert_eq!(json!(net.sequencer.chain.head().hash), head, "no block while it is stopped");
+
+    let other = rpc(url, "admin_startSequencer", json!([net.rollup.genesis.l1.hash])).await;
+    assert!(other.unwrap_err().contains("does not match"));
+    rpc(url, "admin_startSequencer", json!([head])).await.unwrap();
+    let verifier = &net.verifier.as_ref().unwrap().chain;
+    until("the slots that were missed are filled, and safe on the verifier", || {
+        let now = l1.head().header().timestamp;
+        (verifier.safe().header().timestamp + 4 >= now).then_some(())
+    })
+    .await;
+    let blocks = same_chain(&net);
+    for number in 1..=blocks {
+        let time = |number| verifier.block_by_number(number).unwrap().header().timestamp;
+        assert_eq!(time(number), time(number - 1) + 1, "no slot is left out");
+    }
+    rpc(url, "admin_resetDerivationPipeline", json!([])).await.unwrap();
+    until("derivation goes on after a reset", || (same_chain(&net) > blocks).then_some(())).await;
+    stop(&shutdown).await;
+}

@@ -87,6 +87,40 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
 }
 
 fn fail(error: &eyre::Report) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", message(error));
     ExitCode::FAILURE
+}
+
+/// The error and its causes on one line. Many messages hold their cause's text already.
+fn message(error: &eyre::Report) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eyre::WrapErr;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let cause = eyre::eyre!("connection refused");
+        let error = cause.wrap_err("L1: connection refused").wrap_err("--l1");
+        assert_eq!(message(&error), "--l1: L1: connection refused");
+        let error = Err::<(), _>(eyre::eyre!("not found")).wrap_err("--genesis").err();
+        assert_eq!(error.as_ref().map(message).as_deref(), Some("--genesis: not found"));
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
 }

@@ -162,6 +162,7 @@ struct Foundation {
     l1_genesis: Option<Genesis>,
     rpc: Url,
     beacon: Option<Url>,
+    client: Arc<L1Client>,
     l2_genesis: Genesis,
     rollup: Arc<RollupConfig>,
     addresses: Addresses,
@@ -208,7 +209,7 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
     };
 
     let base = lay_foundation(&config, shutdown).await?;
-    let l1 = Arc::new(L1Client::connect(&base.rpc, base.beacon.as_ref()).await?);
+    let l1 = base.client.clone();
 
     let start_node = |name, ports: NodePorts, sequencer| {
         let node = NodeConfig {
@@ -300,9 +301,11 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
                 shutdown,
             )
             .await?;
+            let (rpc, beacon) = (l1.rpc_url(), Some(l1.beacon_url()));
             Ok(Foundation {
-                rpc: l1.rpc_url(),
-                beacon: Some(l1.beacon_url()),
+                client: Arc::new(L1Client::connect(&rpc, beacon.as_ref()).await?),
+                rpc,
+                beacon,
                 embedded: Some(l1),
                 l1_genesis: Some(genesis.l1_genesis),
                 l2_genesis: genesis.l2_genesis,
@@ -311,6 +314,8 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
             })
         }
         L1Choice::External { rpc, beacon, deployer } => {
+            // What the L1 lacks is said before anything is spent on it.
+            let client = Arc::new(L1Client::connect(rpc, beacon.as_ref()).await?);
             info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
             let provider = http::provider(rpc)?;
             let deployed =
@@ -320,6 +325,7 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
                 l1_genesis: None,
                 rpc: rpc.clone(),
                 beacon: beacon.clone(),
+                client,
                 l2_genesis: deployed.l2_genesis,
                 rollup: Arc::new(deployed.rollup_config),
                 addresses: deployed.addresses,

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opal_da::L1Client;
-use opal_derivation::{Derivation, Executed, Input, Request, Step, attributes_match_block};
+use opal_derivation::{
+    Derivation, DropReason, Dropped, Executed, Input, Request, Step, attributes_match_block,
+};
 use opal_execution::{EngineError, LocalEngine};
 use opal_protocol::{AttributesWithParent, L2BlockRef, RollupConfig, SealedBlock};
 use opal_sequencing::next_slot;
@@ -195,7 +197,12 @@ impl Driver {
             }
             Step::Dropped(reason) => {
                 self.metrics.dropped.inc();
-                info!(target: "opal::derivation", %reason, "dropped L1 data");
+                // Normal while L1 is read again after a start or a reset.
+                if matches!(reason, Dropped::Batch { reason: DropReason::Past, .. }) {
+                    debug!(target: "opal::derivation", %reason, "dropped L1 data");
+                } else {
+                    info!(target: "opal::derivation", %reason, "dropped L1 data");
+                }
             }
             Step::Reset(reason) => {
                 // At once, except that resets without progress do not follow each other closely.

@@ -122,12 +122,17 @@ fn status() -> MutexGuard<'static, Option<String>> {
 
 const CLEAR_LINE: &[u8] = b"\r\x1b[2K";
 
+/// Writes the status line cut off at the terminal's edge: one that wrapped could not be cleared.
+fn write_status(out: &mut impl Write, line: &str) -> io::Result<()> {
+    write!(out, "\x1b[?7l{line}\x1b[?7h")
+}
+
 fn redraw(out: &mut impl Write, old: &mut Option<String>, new: Option<String>) -> io::Result<()> {
     if old.is_some() {
         out.write_all(CLEAR_LINE)?;
     }
     if let Some(line) = &new {
-        out.write_all(line.as_bytes())?;
+        write_status(out, line)?;
     }
     *old = new;
     out.flush()
@@ -139,7 +144,7 @@ fn write_above(out: &mut impl Write, status: &Option<String>, record: &[u8]) -> 
     }
     out.write_all(record)?;
     if let Some(line) = status {
-        out.write_all(line.as_bytes())?;
+        write_status(out, line)?;
     }
     out.flush()
 }
@@ -187,6 +192,8 @@ mod tests {
         redraw(&mut out, &mut status, Some("head 1".to_owned())).unwrap();
         write_above(&mut out, &status, b"two\n").unwrap();
         redraw(&mut out, &mut status, None).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "one\nhead 1\r\x1b[2Ktwo\nhead 1\r\x1b[2K");
+        let line = "\x1b[?7lhead 1\x1b[?7h";
+        let expected = format!("one\n{line}\r\x1b[2Ktwo\n{line}\r\x1b[2K");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

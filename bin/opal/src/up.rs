@@ -141,7 +141,7 @@ impl TryFrom<UpArgs> for UpConfig {
                         "--l1-beacon is missing: blobs are read from a beacon API; give its URL or use --da calldata"
                     );
                 }
-                L1Choice::External { rpc, beacon: args.l1_beacon, deployer }
+                L1Choice::External { rpc, beacon: args.l1_beacon, deployer: Box::new(deployer) }
             }
         };
         Ok(Self {

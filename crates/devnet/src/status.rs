@@ -120,9 +120,7 @@ mod tests {
     #[test]
     fn the_line_tells_bytes_per_transaction_only_when_there_are_some() {
         let status = SyncStatus::default();
-        let mut stats = BatcherStats::default();
-        stats.transactions = 3;
-        stats.l1_bytes = 1000;
+        let mut stats = BatcherStats { transactions: 3, l1_bytes: 1000, ..BatcherStats::default() };
         let line = Snapshot::new(&status, None, &stats).line();
         assert_eq!(line, "L1 0 | L2 unsafe 0 safe 0 finalized 0 | batches 3");
         stats.l2_transactions = 8;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_genesis::Genesis;
-use opal_da::{Batcher, BatcherConfig, BatcherError, DataAvailabilityType, L1Client};
+use opal_da::{Batcher, BatcherConfig, DataAvailabilityType, L1Client};
 use opal_execution::Chain;
 use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
@@ -88,7 +88,7 @@ pub enum L1Choice {
         /// Beacon API URL; needed for blobs.
         beacon: Option<Url>,
         /// Pays for the deployment.
-        deployer: Key,
+        deployer: Box<Key>,
     },
 }
 
@@ -356,8 +356,7 @@ async fn start_batcher(
         &endpoints.rollup_rpc,
         key,
         config.da,
-    )
-    .map_err(BatcherError::from)?
+    )?
     .with_metrics(metrics.clone());
     Ok(Batcher::start(batcher, shutdown).await?)
 }

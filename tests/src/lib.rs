@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod process;
 pub mod stack;
+pub mod vectors;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

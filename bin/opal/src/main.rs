@@ -67,23 +67,25 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
         running = started => running,
         () = shutdown.cancelled() => Err(eyre::eyre!("stopped before all was up")),
     };
-    let failed = match running {
+    match running {
         Ok(running) => {
             let reason = shutdown.stopped(GRACE).await;
             drop(running);
-            return match reason {
+            match reason {
                 StopReason::Requested(_) => ExitCode::SUCCESS,
                 StopReason::TaskFailed { .. } => {
                     eprintln!("error: {reason}");
                     ExitCode::from(reason.exit_code())
                 }
-            };
+            }
         }
-        Err(error) => fail(&error),
-    };
-    shutdown.trigger("start failed");
-    shutdown.stopped(GRACE).await;
-    failed
+        Err(error) => {
+            // The error is the last thing on the screen.
+            shutdown.trigger("start failed");
+            shutdown.stopped(GRACE).await;
+            fail(&error)
+        }
+    }
 }
 
 fn fail(error: &eyre::Report) -> ExitCode {

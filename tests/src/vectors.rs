@@ -289,6 +289,21 @@ pub fn uint(value: &Value) -> u64 {
     }
 }
 
+/// An object of the Engine API as its JSON has it, whose quantities may be plain numbers here and
+/// whose absent fields may be null.
+pub fn engine_json(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|_, field| !field.is_null());
+        for field in object.values_mut() {
+            if let Some(number) = field.as_u64() {
+                *field = format!("{number:#x}").into();
+            }
+        }
+    }
+    value
+}
+
 /// The text of a panic, for tests that go on after one.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -337,6 +352,12 @@ mod tests {
         let changed = std::panic::catch_unwind(|| files[0].json()).unwrap_err();
         assert!(panic_text(&*changed).contains("a/one.json has changed"));
         assert!(vectors.files("b").is_empty());
+    }
+
+    #[test]
+    fn quantities_are_written_in_hex() {
+        let json = json!({"timestamp": 16, "gasLimit": "0x1", "eip1559Params": null});
+        assert_eq!(engine_json(&json), json!({"timestamp": "0x10", "gasLimit": "0x1"}));
     }
 
     #[test]

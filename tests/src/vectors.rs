@@ -17,9 +17,10 @@
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
 //!
-//! Layers that do not exist yet will read the others: `altda`, `faultproof`, `fp-witness`,
-//! `interop` and super roots, `p2p`, `registry`, `upgrades`, `vm`, `withdrawals`; the flashblocks
-//! and payload forms in `engine`; the L1 answers in `rpc`.
+//! Not read yet, for the layers that will read them do not exist: `altda`, `faultproof`,
+//! `fp-witness`, `interop` and super roots, `p2p`, `registry`, `upgrades`, `vm`, `withdrawals`, and
+//! the flashblocks and payload forms in `engine`. What an L1 and a beacon node answer, in `rpc`, is
+//! not read by the L1 reader's tests yet.
 
 use std::any::type_name;
 use std::collections::BTreeMap;

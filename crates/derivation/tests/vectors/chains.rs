@@ -71,8 +71,8 @@ impl Chain<'_> {
         self.store.blocks.get(&(self.id, number))
     }
 
-    pub fn blob(&self, hash: &B256) -> Option<&Box<Blob>> {
-        self.store.blobs.get(hash)
+    pub fn blob(&self, hash: &B256) -> Option<Box<Blob>> {
+        self.store.blobs.get(hash).cloned()
     }
 
     /// The earliest block, not more than a channel's life before `origin`, from which on the

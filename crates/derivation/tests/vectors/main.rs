@@ -47,10 +47,8 @@ fn next_attributes(
                 Input::L1Block(block.clone())
             }
             Step::Need(Request::Blobs { block, hashes }) => {
-                let blobs: Result<Vec<_>, _> = hashes
-                    .iter()
-                    .map(|hash| chain.blob(hash).cloned().ok_or(Stop::NoBlob(*hash)))
-                    .collect();
+                let blobs: Result<Vec<_>, _> =
+                    hashes.iter().map(|hash| chain.blob(hash).ok_or(Stop::NoBlob(*hash))).collect();
                 Input::Blobs { block: block.id(), blobs: blobs? }
             }
             Step::Need(Request::L2Block { number }) => Input::L2Block(l2_block(number)),

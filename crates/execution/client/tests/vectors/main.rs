@@ -1,0 +1,106 @@
+//! Payload ids of the reference client, and transactions and receipts as other nodes show them. How
+//! the files are found, and what fails: see `opal_tests::vectors`.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod sample;
+
+use std::process::ExitCode;
+
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{B256, keccak256};
+use opal_execution::{PayloadAttributes, PayloadId, payload_id};
+use opal_protocol::TxEnvelope;
+use opal_tests::vectors::{Outcome, VectorFile, Vectors, engine_json, list, optional, parse};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let mut vectors = Vectors::from_env();
+    vectors.folder("engine", check_engine);
+    vectors.folder("rpc", check_rpc);
+    vectors.run()
+}
+
+fn check_engine(file: &VectorFile) -> Outcome {
+    let json = file.json();
+    let later =
+        [("flashblocks", "flashblocks are not read yet"), ("payloads", "no Engine API yet")];
+    for (key, reason) in later {
+        if optional(&json, key).is_some() {
+            return Outcome::Ignored(reason.to_owned());
+        }
+    }
+    file.expect_lists(&json, &["cases"]);
+    for case in list(&json["cases"]) {
+        let Some(attributes) = optional(case, "attributes") else { file.not_understood(case) };
+        check_attributes(case, &engine_json(attributes));
+    }
+    Outcome::Checked(list(&json["cases"]).len())
+}
+
+/// Attributes read and written again, and the id of the job they start, where the vector has it.
+fn check_attributes(case: &Value, json: &Value) {
+    let attributes: PayloadAttributes = serde_json::from_value(json.clone()).unwrap();
+    let again = serde_json::to_value(&attributes).unwrap();
+    for (key, value) in json.as_object().unwrap() {
+        assert_eq!(&again[key], value, "{}: {key}", case["name"]);
+    }
+    if let Some(id) = optional(case, "payload_id") {
+        let parent: B256 = parse(&case["parent_hash"]);
+        assert_eq!(payload_id(parent, &attributes), parse::<PayloadId>(id), "{}", case["name"]);
+    }
+}
+
+fn check_rpc(file: &VectorFile) -> Outcome {
+    let json = file.json();
+    let l1 = list(&json["cases"]).iter().all(|case| optional(case, "kind").is_some());
+    if (l1 && json["cases"].is_array()) || json["genesis"].is_object() {
+        return Outcome::Ignored("what an L1 answers concerns the L1 reader".to_owned());
+    }
+    file.expect_lists(&json, &["transactions", "receipts"]);
+    let ours = sample::objects();
+    let transactions = list(&json["transactions"]);
+    for object in transactions {
+        // Its fields are those of the hash that it states.
+        let tx: TxEnvelope = serde_json::from_value(object.clone()).unwrap();
+        assert_eq!(keccak256(tx.encoded_2718()), parse::<B256>(&object["hash"]), "{object}");
+        check_shape(object, &ours.transactions);
+    }
+    let receipts = list(&json["receipts"]);
+    for object in receipts {
+        check_shape(object, &ours.receipts);
+    }
+    Outcome::Checked(transactions.len() + receipts.len())
+}
+
+/// Each field of theirs is one of ours in some object of the kind, and of the same form in one of
+/// the same type.
+fn check_shape(theirs: &Value, ours: &[Value]) {
+    let same_type: Vec<&Value> = ours.iter().filter(|o| o["type"] == theirs["type"]).collect();
+    assert!(!same_type.is_empty(), "no transaction of type {} is shown", theirs["type"]);
+    for (key, value) in theirs.as_object().unwrap() {
+        // Some nodes show parity beside a deposit's empty signature.
+        if key == "yParity" && theirs["type"] == "0x7e" {
+            continue;
+        }
+        let shown = |objects: &[&Value]| {
+            objects.iter().any(|o| o.get(key).is_some_and(|own| form(own) == form(value)))
+        };
+        // Some nodes show what a deposit would have paid.
+        let all: Vec<&Value> = ours.iter().collect();
+        assert!(shown(&same_type) || (theirs["type"] == "0x7e" && shown(&all)), "{key}: {value}");
+    }
+}
+
+/// What kind of JSON a value is. What may be absent is null at times.
+fn form(value: &Value) -> &'static str {
+    match value {
+        Value::String(text) if text.starts_with("0x") => "hex",
+        // A recipient or a contract that there is not.
+        Value::Null => "hex",
+        Value::String(_) => "text",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}

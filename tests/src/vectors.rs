@@ -16,11 +16,11 @@
 //! | `derivation/l1` with `derivation/expected`, `derivation/channels` and `blobs` | opal-derivation |
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
+//! | `rpc` (what an L1 answers) | opal-da |
 //!
 //! Not read yet, for the layers that will read them do not exist: `altda`, `faultproof`,
-//! `fp-witness`, `interop` and super roots, `p2p`, `registry`, `upgrades`, `vm`, `withdrawals`, and
-//! the flashblocks and payload forms in `engine`. What an L1 and a beacon node answer, in `rpc`, is
-//! not read by the L1 reader's tests yet.
+//! `fp-witness`, `interop` and super roots, `p2p`, `registry`, `upgrades`, `vm`, `withdrawals`, the
+//! flashblocks and payload forms in `engine`, and a beacon node's answers in `rpc`.
 
 use std::any::type_name;
 use std::collections::BTreeMap;

@@ -236,7 +236,7 @@ impl L1Client {
         let client = self.provider.client();
         let request = client.request::<_, Option<RpcBlockRef>>("eth_getBlockByHash", (hash, false));
         match request.await {
-            Ok(Some(block)) if block.hash == hash => Ok(block.reference()),
+            Ok(Some(block)) if block.reference().hash == hash => Ok(block.reference()),
             Ok(_) => Err(DaError::NotFound(hash.to_string())),
             Err(error) => Err(self.failed("eth_getBlockByHash", &error)),
         }
@@ -248,7 +248,7 @@ impl L1Client {
     /// When L1 does not answer.
     pub async fn canonical_hash(&self, number: u64) -> Result<Option<B256>, DaError> {
         match request_ref(&self.provider, &format!("{number:#x}")).await {
-            Ok(block) => Ok(block.map(|block| block.hash)),
+            Ok(block) => Ok(block.map(|block| block.reference().hash)),
             Err(error) => Err(self.failed("eth_getBlockByNumber", &error)),
         }
     }

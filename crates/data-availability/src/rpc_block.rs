@@ -4,7 +4,9 @@ use alloy_consensus::{BlockBody, Header, proofs};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{B256, Log, U64, keccak256};
-use opal_protocol::{Block, BlockId, DEPOSIT_TX_TYPE, Receipt, SealedBlock, TxEnvelope, TxType};
+use opal_protocol::{
+    Block, BlockId, DEPOSIT_TX_TYPE, L1BlockRef, Receipt, SealedBlock, TxEnvelope, TxType,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -40,18 +42,14 @@ pub(crate) enum Layer {
 }
 
 impl RpcBlock {
-    /// The block, once its header hashes to the hash claimed and its transactions to the root in
-    /// the header.
+    /// The block, once its header hashes to the hash claimed, and its transactions and withdrawals
+    /// to the roots in the header.
     pub(crate) fn verify(self, layer: Layer) -> Result<SealedBlock, DaError> {
         let hash = self.header.hash;
         let header: Header = self.header.inner;
         let id = BlockId { hash, number: header.number };
         let wrong = |reason: String| DaError::Inconsistent { block: id, reason };
-        let computed = header.hash_slow();
-        if computed != hash {
-            // Also the sign of a header field that this version does not know.
-            return Err(wrong(format!("the header fields known hash to {computed}")));
-        }
+        check_hash(hash, &header).map_err(wrong)?;
         let mut transactions = Vec::with_capacity(self.transactions.len());
         for raw in &self.transactions {
             transactions.push(transaction(id, raw, layer)?);
@@ -62,9 +60,51 @@ impl RpcBlock {
         if recomputable && root != header.transactions_root {
             return Err(wrong(format!("its transactions hash to {root}")));
         }
+        check_withdrawals(&header, self.withdrawals.as_ref(), layer).map_err(wrong)?;
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: self.withdrawals };
         Ok(SealedBlock { hash, block: std::sync::Arc::new(Block { header, body }) })
     }
+}
+
+/// The block in an answer of `eth_getBlockBy…` with full transactions from an L1, once it is what
+/// its hash and roots say.
+///
+/// # Errors
+/// When it is no block, or its parts do not fit together.
+pub fn verify_l1_block(json: &str) -> Result<SealedBlock, DaError> {
+    let block: RpcBlock = serde_json::from_str(json).map_err(|error| DaError::Inconsistent {
+        block: BlockId::default(),
+        reason: format!("the answer is no block: {error}"),
+    })?;
+    block.verify(Layer::L1 { sidecars_in_root: false })
+}
+
+fn check_hash(hash: B256, header: &Header) -> Result<(), String> {
+    let computed = header.hash_slow();
+    if computed != hash {
+        // Also the sign of a header field that this version does not know.
+        return Err(format!("the header fields known hash to {computed}"));
+    }
+    Ok(())
+}
+
+/// On L2 the field holds another root from Isthmus on, and there are no withdrawals to check.
+fn check_withdrawals(
+    header: &Header,
+    withdrawals: Option<&Withdrawals>,
+    layer: Layer,
+) -> Result<(), String> {
+    if layer == Layer::L2 {
+        return Ok(());
+    }
+    let root = withdrawals.map(|list| proofs::calculate_withdrawals_root(list));
+    if root != header.withdrawals_root {
+        return Err(match root {
+            Some(root) => format!("its withdrawals hash to {root}"),
+            None => "its withdrawals are missing".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn transaction(block: BlockId, raw: &RawValue, layer: Layer) -> Result<TxEnvelope, DaError> {
@@ -138,23 +178,34 @@ pub(crate) fn verify_receipts(
     Ok(receipts)
 }
 
-/// Hash, number, parent and time of a block; all other fields are left unread.
+/// Hash, number, parent and time of a block whose header hashes to the hash claimed.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RpcBlockRef {
-    pub(crate) hash: B256,
-    number: U64,
-    parent_hash: B256,
-    timestamp: U64,
+#[serde(try_from = "alloy_rpc_types_eth::Header")]
+pub(crate) struct RpcBlockRef(L1BlockRef);
+
+impl TryFrom<alloy_rpc_types_eth::Header> for RpcBlockRef {
+    type Error = String;
+
+    fn try_from(header: alloy_rpc_types_eth::Header) -> Result<Self, String> {
+        check_hash(header.hash, &header.inner).map_err(|reason| {
+            format!("block {} is not what its hash says: {reason}", header.hash)
+        })?;
+        Ok(Self(L1BlockRef::from_header(header.hash, &header.inner)))
+    }
 }
 
 impl RpcBlockRef {
-    pub(crate) fn reference(&self) -> opal_protocol::L1BlockRef {
-        opal_protocol::L1BlockRef {
-            hash: self.hash,
-            number: self.number.to(),
-            parent_hash: self.parent_hash,
-            timestamp: self.timestamp.to(),
-        }
+    pub(crate) const fn reference(&self) -> L1BlockRef {
+        self.0
     }
+}
+
+/// The reference in an answer of `eth_getBlockBy…`, once the header is what its hash says.
+///
+/// # Errors
+/// When it is no block, or has another hash.
+pub fn verify_l1_header(json: &str) -> Result<L1BlockRef, DaError> {
+    serde_json::from_str::<RpcBlockRef>(json).map(|block| block.reference()).map_err(|error| {
+        DaError::Inconsistent { block: BlockId::default(), reason: error.to_string() }
+    })
 }

@@ -31,6 +31,9 @@ const SAFE_DEPTH: u64 = 32;
 /// Depth of the `finalized` block on an L1 that does not tell: two epochs.
 const FINALIZED_DEPTH: u64 = 64;
 
+/// Mainnet, Sepolia, Holesky and Hoodi: none of their nodes is allowed what anvil is.
+const PUBLIC_L1S: [u64; 4] = [1, 11_155_111, 17_000, 560_048];
+
 /// Receipts fetched at once where an L1 only gives them one by one.
 const RECEIPTS_AT_ONCE: usize = 16;
 
@@ -149,7 +152,8 @@ impl L1Client {
                 None
             }
         };
-        let sidecars_in_root = computes_roots_with_sidecars(&provider).await;
+        let sidecars_in_root =
+            !PUBLIC_L1S.contains(&chain_id) && computes_roots_with_sidecars(&provider).await;
         if sidecars_in_root {
             info!(target: TARGET, endpoint,
                 "this L1 (anvil) computes its transactions root from blob transactions with their \
@@ -574,8 +578,11 @@ mod tests {
             }
             value
         };
+        let on_mainnet: Tamper =
+            |method, value| if method == "eth_chainId" { json!("0x1") } else { value };
         for (version, blobs, tamper, accepted) in [
             (Some("anvil/v1.7.1"), true, other_root, true),
+            (Some("anvil/v1.7.1"), true, on_mainnet, false),
             (Some("anvil/v1.7.1"), true, wrong_hash, false),
             (Some("anvil/v1.7.1"), false, other_root, false),
             (Some("Geth/v1.17.0"), true, other_root, false),

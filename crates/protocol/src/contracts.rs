@@ -2,6 +2,9 @@
 
 use alloy_sol_types::sol;
 
+// `missing_docs` is off inside: the macro makes Rust items of the contracts' own functions and
+// events, which the Solidity sources in `contracts/` describe.
+
 sol! {
     /// L1: deposits and withdrawals.
     #[allow(missing_docs)]

@@ -248,8 +248,9 @@ fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+// An address and a port without an IPv6 scope are written as in a URL, so parsing can't fail.
 #[allow(clippy::expect_used)]
 fn url(scheme: &str, addr: SocketAddr) -> Url {
-    // A socket address is a host and a port in a URL's own notation.
+    let addr = SocketAddr::new(addr.ip(), addr.port());
     Url::parse(&format!("{scheme}://{addr}")).expect("scheme and socket address form a URL")
 }

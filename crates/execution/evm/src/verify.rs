@@ -24,6 +24,7 @@ const MIN_GAS_LIMIT: u64 = 5_000;
 
 /// A header field, by the name that the JSON-RPC gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// The variants are the header's own field names; docs would only repeat them.
 #[allow(missing_docs)]
 pub enum HeaderField {
     ParentHash,

@@ -28,6 +28,7 @@ pub mod full;
 mod l1_watcher;
 mod metrics;
 mod rpc;
+pub mod safe_db;
 mod sequencer;
 mod status;
 mod sync_start;

@@ -62,6 +62,8 @@ mod l1_retrieval;
 mod l1_traversal;
 mod machine;
 mod pipeline;
+#[cfg(feature = "recording")]
+pub mod recording;
 mod sync_start;
 
 pub use attributes::{AttributesError, EpochData, build_attributes, deposits_only};

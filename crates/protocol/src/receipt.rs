@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use alloy_primitives::{Bloom, Log, bytes::BufMut, logs_bloom};
-use alloy_rlp::{Encodable, Header};
+use alloy_rlp::{Decodable, Encodable, Header};
 
 use crate::{DEPOSIT_TX_TYPE, TxType};
 
@@ -63,6 +63,45 @@ impl Receipt {
         }
     }
 
+    /// Reads what [`Receipt::encode_2718`] writes. The bloom is not compared with the logs.
+    ///
+    /// # Errors
+    /// When the encoding is not that of a receipt, or something follows it.
+    pub fn decode_2718(raw: &[u8]) -> alloy_rlp::Result<Self> {
+        use alloy_rlp::Error;
+        let (tx_type, mut rest) = match raw.split_first() {
+            Some((kind, rest)) if *kind < 0x80 && *kind != 0 => {
+                let tx_type = TxType::try_from(*kind);
+                (tx_type.map_err(|_| Error::Custom("unknown transaction type"))?, rest)
+            }
+            _ => (TxType::Legacy, raw),
+        };
+        let mut fields = Header::decode_bytes(&mut rest, true)?;
+        if !rest.is_empty() {
+            return Err(Error::UnexpectedLength);
+        }
+        let success = bool::decode(&mut fields)?;
+        let cumulative_gas_used = u64::decode(&mut fields)?;
+        Bloom::decode(&mut fields)?;
+        let logs = Vec::<Log>::decode(&mut fields)?;
+        let mut number = || -> alloy_rlp::Result<Option<u64>> {
+            let there = !fields.is_empty() && tx_type as u8 == DEPOSIT_TX_TYPE;
+            there.then(|| u64::decode(&mut fields)).transpose()
+        };
+        let (deposit_nonce, deposit_receipt_version) = (number()?, number()?);
+        if !fields.is_empty() {
+            return Err(Error::ListLengthMismatch { expected: 0, got: fields.len() });
+        }
+        Ok(Self {
+            tx_type,
+            success,
+            cumulative_gas_used,
+            logs,
+            deposit_nonce,
+            deposit_receipt_version,
+        })
+    }
+
     /// The form that enters the receipts root: between Regolith and Canyon the root was computed
     /// without the deposit nonce, a quirk that consensus keeps.
     pub fn for_receipts_root(&self) -> Self {
@@ -71,5 +110,49 @@ impl Receipt {
             receipt.deposit_nonce = None;
         }
         receipt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use alloc::vec;
+    use alloy_primitives::{Address, Bytes};
+
+    fn encode(receipt: &Receipt) -> Vec<u8> {
+        let mut out = Vec::new();
+        receipt.encode_2718(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_nothing_else() {
+        for (tx_type, nonce, version) in [
+            (TxType::Legacy, None, None),
+            (TxType::Eip7702, None, None),
+            (TxType::Deposit, None, None),
+            (TxType::Deposit, Some(7), None),
+            (TxType::Deposit, Some(7), Some(1)),
+        ] {
+            let log = Log::new_unchecked(Address::repeat_byte(1), vec![], Bytes::from_static(&[2]));
+            let receipt = Receipt {
+                tx_type,
+                success: true,
+                cumulative_gas_used: 21_000,
+                logs: vec![log],
+                deposit_nonce: nonce,
+                deposit_receipt_version: version,
+            };
+            let raw = encode(&receipt);
+            assert_eq!(Receipt::decode_2718(&raw), Ok(receipt));
+            let mut long = raw.clone();
+            long.push(0);
+            assert!(Receipt::decode_2718(&long).is_err());
+            assert!(Receipt::decode_2718(&raw[..raw.len() - 1]).is_err());
+        }
+        assert!(Receipt::decode_2718(&[]).is_err());
+        assert!(Receipt::decode_2718(&[0x55, 0xc0]).is_err());
+        assert!(Receipt::decode_2718(&[0x00, 0xc0]).is_err());
     }
 }

@@ -6,8 +6,8 @@ use alloy_consensus::Transaction as _;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{B256, Bytes, hex, keccak256};
 use opal_protocol::batcher_tx::{decode_batcher_data, encode_batcher_data};
-use opal_protocol::span_batch::{RawSpanBatch, SpanBlock};
-use opal_protocol::{Batch, ChannelReader, Compression, Hardfork, TxEnvelope};
+use opal_protocol::span_batch::{RawSpanBatch, SpanBatch, SpanBlock, SpanBuilder, SpanChain};
+use opal_protocol::{Batch, ChannelReader, Compression, Hardfork, SingularBatch, TxEnvelope};
 use opal_tests::vectors::{Outcome, VectorFile, list, optional, parse, text, uint};
 use serde_json::Value;
 
@@ -121,14 +121,42 @@ fn check_batcher_tx(json: &Value, data: &Bytes) {
     assert_eq!(carried, **data);
 }
 
-/// Seconds between the blocks of a span: given, or else as the listed blocks have it.
-fn block_time(json: &Value, blocks: &[Value]) -> u64 {
-    match (optional(json, "block_time"), blocks) {
+/// The chain of a vector. Seconds between the blocks of a span: given, or else as the listed blocks
+/// have it.
+fn chain(json: &Value, blocks: &[Value]) -> SpanChain {
+    let block_time = match (optional(json, "block_time"), blocks) {
         (Some(time), _) => uint(time),
         (None, [first, second, ..]) => uint(&second["timestamp"]) - uint(&first["timestamp"]),
         // A span of one block gives the same block for any value.
         _ => 2,
+    };
+    let (genesis_time, chain_id) = (uint(&json["genesis_time"]), uint(&json["chain_id"]));
+    SpanChain { block_time, genesis_time, chain_id }
+}
+
+/// Puts a span together, and encodes it again to the same bytes: from its blocks, and from singular
+/// batches.
+fn check_encoding(raw: RawSpanBatch, chain: SpanChain, body: &[u8]) -> SpanBatch {
+    let first_origin_changes = raw.first_origin_changes();
+    let span = raw.into_span(chain.block_time, chain.genesis_time, chain.chain_id).unwrap();
+    assert!(span.encode(chain, first_origin_changes).unwrap() == body, "encodes otherwise");
+
+    let hash = |check: [u8; 20]| B256::right_padding_from(&check);
+    let blocks = span.blocks().iter().map(|block| SingularBatch {
+        parent_hash: hash(span.parent_check),
+        epoch_num: block.epoch_num,
+        epoch_hash: hash(span.l1_origin_check),
+        timestamp: block.timestamp,
+        transactions: block.transactions.clone(),
+    });
+    let parent_l1_origin = span.first().epoch_num - u64::from(first_origin_changes);
+    let mut builder = SpanBuilder::new(chain, parent_l1_origin);
+    for block in blocks {
+        builder.push(&block).unwrap();
     }
+    assert_eq!(builder.encoded_len(), body.len());
+    assert!(builder.encode().unwrap() == body, "encodes otherwise");
+    span
 }
 
 fn check_batch(file: &VectorFile, batch: Batch, encoded: &Bytes, expected: &Value, json: &Value) {
@@ -148,13 +176,8 @@ fn check_batch(file: &VectorFile, batch: Batch, encoded: &Bytes, expected: &Valu
             let blocks = list(&expected["blocks"]);
             assert_eq!(raw.rel_timestamp, uint(&expected["rel_timestamp"]));
             assert_eq!(raw.l1_origin_num, uint(&expected["l1_origin_num"]));
-            let span = raw
-                .into_span(
-                    block_time(json, blocks),
-                    uint(&json["genesis_time"]),
-                    uint(&json["chain_id"]),
-                )
-                .unwrap();
+            let chain = chain(json, blocks);
+            let span = check_encoding(*raw, chain, &encoded[1..]);
             assert_eq!(span.parent_check[..], parse::<Bytes>(&expected["parent_check"])[..]);
             assert_eq!(span.l1_origin_check[..], parse::<Bytes>(&expected["l1_origin_check"])[..]);
             assert_eq!(span.blocks().len(), blocks.len());
@@ -194,9 +217,8 @@ pub fn check_span(file: &VectorFile) -> Outcome {
     assert_eq!(raw.rel_timestamp, uint(&expected["rel_timestamp"]));
     assert_eq!(raw.l1_origin_num, uint(&expected["l1_origin_num"]));
     assert_eq!(raw.parent_check[..], parse::<Bytes>(&expected["parent_check"])[..]);
-    let span = raw
-        .into_span(block_time(&json, &[]), uint(&json["genesis_time"]), uint(&json["chain_id"]))
-        .unwrap();
+    let used = body.len() - optional(expected, "trailing_bytes").map_or(0, uint) as usize;
+    let span = check_encoding(raw, chain(&json, &[]), &body[..used]);
     let blocks = span.blocks();
     let counts: Vec<u64> = blocks.iter().map(|block| block.transactions.len() as u64).collect();
     let listed: Vec<u64> = list(&expected["block_tx_counts"]).iter().map(uint).collect();
@@ -209,7 +231,6 @@ pub fn check_span(file: &VectorFile) -> Outcome {
         assert_eq!(**tx, parse::<Bytes>(listed));
     }
     // A prefix is an error and nothing worse; about a thousand of them tell.
-    let used = body.len() - optional(expected, "trailing_bytes").map_or(0, uint) as usize;
     for length in (0..used).step_by(used / 1000 + 1).chain([used - 1]) {
         assert!(RawSpanBatch::decode(&body.slice(..length)).is_err(), "cut at {length}");
     }

@@ -1,0 +1,159 @@
+//! Span batches: a range of L2 blocks, stored in columns so that it compresses well.
+//!
+//! ```text
+//! span    = rel_timestamp ++ l1_origin_num ++ parent_check ++ l1_origin_check ++ payload
+//! payload = block_count ++ origin_bits ++ block_tx_counts ++ txs
+//! txs     = contract_creation_bits ++ y_parity_bits ++ tx_sigs ++ tx_tos ++ tx_datas
+//!           ++ tx_nonces ++ tx_gases ++ protected_bits
+//! ```
+//! Decoding has two steps, because their errors have different consequences: a body that cannot be
+//! parsed ends its channel, one whose transactions cannot be put together is dropped alone. Spec:
+//! `delta/span-batches.md`.
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use alloc::vec::Vec;
+
+use alloy_primitives::{B256, Bytes};
+
+use crate::RollupConfig;
+
+pub use decode::RawSpanBatch;
+pub use encode::{SpanBuilder, SpanEncodeError, encode_span_batch};
+pub use transaction::SpanTxError;
+
+/// Most blocks, and most transactions, that a span batch may hold; also the most bytes of one
+/// transaction's data.
+pub const MAX_SPAN_BATCH_ELEMENTS: u64 = 10_000_000;
+
+/// Why a span batch cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpanBatchError {
+    /// The data ends early.
+    #[error("data ends within {0}")]
+    Truncated(&'static str),
+    /// A number of more than 64 bits.
+    #[error("number in {0} has more than 64 bits")]
+    Varint(&'static str),
+    /// No blocks.
+    #[error("no blocks")]
+    Empty,
+    /// More elements than allowed.
+    #[error("{what}: {count} exceeds the limit of 10000000")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many were claimed.
+        count: u64,
+    },
+    /// Bits set beyond the length of a bit list.
+    #[error("{0} has bits beyond its length")]
+    Bits(&'static str),
+    /// The data of a transaction is no RLP list.
+    #[error("data of transaction {index}: {error}")]
+    TxData {
+        /// Position of the transaction.
+        index: usize,
+        /// What is wrong.
+        error: alloy_rlp::Error,
+    },
+    /// A transaction that cannot be put together.
+    #[error("transaction {index}: {error}")]
+    Transaction {
+        /// Position of the transaction.
+        index: usize,
+        /// What is wrong.
+        error: SpanTxError,
+    },
+    /// Timestamps beyond 64 bits.
+    #[error("timestamp overflows")]
+    Timestamp,
+}
+
+/// What a span batch takes for granted about its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanChain {
+    /// Seconds between L2 blocks.
+    pub block_time: u64,
+    /// Timestamp of L2 genesis.
+    pub genesis_time: u64,
+    /// Chain id of the L2.
+    pub chain_id: u64,
+}
+
+impl From<&RollupConfig> for SpanChain {
+    fn from(config: &RollupConfig) -> Self {
+        Self {
+            block_time: config.block_time,
+            genesis_time: config.genesis.l2_time,
+            chain_id: config.l2_chain_id,
+        }
+    }
+}
+
+/// One L2 block of a span batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanBlock {
+    /// Number of the L1 origin.
+    pub epoch_num: u64,
+    /// Timestamp, in seconds.
+    pub timestamp: u64,
+    /// Raw EIP-2718 transactions, without deposits.
+    pub transactions: Vec<Bytes>,
+}
+
+/// A span batch, its transactions put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanBatch {
+    /// First 20 bytes of the first block's parent hash.
+    pub parent_check: [u8; 20],
+    /// First 20 bytes of the hash of the last block's L1 origin.
+    pub l1_origin_check: [u8; 20],
+    /// The blocks; never empty.
+    blocks: Vec<SpanBlock>,
+}
+
+impl SpanBatch {
+    /// A span of blocks; `None` if there are none.
+    pub fn new(
+        parent_check: [u8; 20],
+        l1_origin_check: [u8; 20],
+        blocks: Vec<SpanBlock>,
+    ) -> Option<Self> {
+        (!blocks.is_empty()).then_some(Self { parent_check, l1_origin_check, blocks })
+    }
+
+    /// The blocks, in order.
+    pub fn blocks(&self) -> &[SpanBlock] {
+        &self.blocks
+    }
+
+    /// The first block. The constructor refuses an empty span.
+    pub fn first(&self) -> &SpanBlock {
+        &self.blocks[0]
+    }
+
+    /// The last block.
+    pub fn last(&self) -> &SpanBlock {
+        &self.blocks[self.blocks.len() - 1]
+    }
+
+    /// Whether the span claims to build on the block with this hash.
+    pub fn matches_parent(&self, hash: &B256) -> bool {
+        hash[..20] == self.parent_check
+    }
+
+    /// Whether the last block's L1 origin claims to have this hash.
+    pub fn matches_origin(&self, hash: &B256) -> bool {
+        hash[..20] == self.l1_origin_check
+    }
+
+    /// Consumes the span.
+    pub fn into_blocks(self) -> Vec<SpanBlock> {
+        self.blocks
+    }
+}

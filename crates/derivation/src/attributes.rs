@@ -10,6 +10,7 @@ use opal_protocol::deposit::{DepositError, deposits_of_block};
 use opal_protocol::l1_info::{L1InfoError, l1_info_deposit};
 use opal_protocol::predeploys::SEQUENCER_FEE_VAULT;
 use opal_protocol::system_config::{ConfigLogError, is_config_update};
+use opal_protocol::upgrades::MissingUpgrade;
 use opal_protocol::{
     BlockId, DEPOSIT_TX_TYPE, Hardfork, L2BlockRef, PayloadAttributes, Receipt, RollupConfig,
     SystemConfig, TxEnvelope,
@@ -97,9 +98,9 @@ pub enum AttributesError {
     /// The L1 attributes deposit cannot be written.
     #[error(transparent)]
     L1Info(#[from] L1InfoError),
-    /// The block activates a fork whose upgrade transactions are not known.
-    #[error("block activates {0}, whose upgrade transactions are not known")]
-    UpgradeTransactions(Hardfork),
+    /// The block activates a fork whose upgrade transactions were not loaded.
+    #[error("block activates a fork, but {0}")]
+    UpgradeTransactions(#[from] MissingUpgrade),
 }
 
 impl AttributesError {
@@ -112,8 +113,9 @@ impl AttributesError {
 /// Attributes, and the system configuration that they were built with.
 pub(crate) type Built = (PayloadAttributes, SystemConfig);
 
-/// Attributes of the block after `parent` in the given epoch: the deposits that L1 demands, then
-/// `transactions`, and nothing from the pool. A sequencer clears `no_tx_pool`.
+/// Attributes of the block after `parent` in the given epoch: the deposits that L1 demands, those of
+/// the forks that the block activates, then `transactions`, and nothing from the pool. A sequencer
+/// clears `no_tx_pool`, but not in a block that activates a fork.
 ///
 /// `parent_system_config` is what [`opal_protocol::system_config_of`] reads out of the parent.
 ///
@@ -162,14 +164,18 @@ pub(crate) fn build(
         let origin_time = header.timestamp;
         return Err(AttributesError::BeforeOrigin { timestamp, epoch: id, origin_time });
     }
-    if let Some(fork) = config.schedule.upgrade_at(parent.timestamp, timestamp) {
-        return Err(AttributesError::UpgradeTransactions(fork));
+    let mut upgrades = Vec::new();
+    let mut gas_limit = system_config.gas_limit;
+    for fork in config.schedule.upgrades_at(parent.timestamp, timestamp) {
+        upgrades.extend(config.upgrade_deposits(fork)?);
+        gas_limit = gas_limit.saturating_add(config.upgrade_gas(fork)?);
     }
     let l1_info =
         l1_info_deposit(config, &system_config, sequence_number, header, id.hash, timestamp)?;
-    let mut all = Vec::with_capacity(1 + deposits.len() + transactions.len());
+    let mut all = Vec::with_capacity(1 + deposits.len() + upgrades.len() + transactions.len());
     all.push(TxEnvelope::from(l1_info).encoded_2718().into());
     all.extend_from_slice(deposits);
+    all.append(&mut upgrades);
     all.extend_from_slice(transactions);
 
     let active = |fork| config.is_active(fork, timestamp);
@@ -182,7 +188,7 @@ pub(crate) fn build(
             .then(|| header.parent_beacon_block_root.unwrap_or_default()),
         transactions: Some(all),
         no_tx_pool: true,
-        gas_limit: Some(system_config.gas_limit),
+        gas_limit: Some(gas_limit),
         eip1559_params: active(Hardfork::Holocene).then_some(system_config.eip1559_params),
         min_base_fee: active(Hardfork::Jovian).then_some(system_config.min_base_fee),
     };

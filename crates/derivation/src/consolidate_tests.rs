@@ -8,6 +8,7 @@ use alloy_consensus::constants::EMPTY_WITHDRAWALS;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{B64, B256, Bytes};
 use opal_protocol::extra_data::encode_extra_data;
+use opal_protocol::upgrades::MissingUpgrade;
 use opal_protocol::{
     Block, BlockId, Hardfork, L2BlockRef, PayloadAttributes, RollupConfig, SystemConfig,
     TxEnvelope, l2_block_ref, system_config_of,
@@ -190,5 +191,7 @@ fn an_activation_block_without_its_upgrade_transactions_is_an_error() {
     let mut config = config_at(Hardfork::Karst);
     config.schedule.set(Hardfork::Karst, Some(132));
     let result = build_attributes(&config, &parent(), &system_config(), &epoch(&config, 11), &[]);
-    assert_eq!(result, Err(AttributesError::UpgradeTransactions(Hardfork::Karst)));
+    let sha256 = config.upgrade_hash(Hardfork::Karst);
+    let missing = MissingUpgrade { fork: Hardfork::Karst, sha256 };
+    assert_eq!(result, Err(AttributesError::UpgradeTransactions(missing)));
 }

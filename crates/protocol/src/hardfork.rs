@@ -7,8 +7,13 @@
 use core::fmt;
 use core::str::FromStr;
 
+use alloy_primitives::{B256, b256};
+
 /// The OP Stack's network upgrades, in the order in which they activate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Hardfork {
     /// The first fork: always active.
     Bedrock,
@@ -47,9 +52,27 @@ pub struct HardforkRow {
     pub rollup_key: Option<&'static str>,
     /// Key of the activation time in the `config` section of `genesis.json`.
     pub genesis_key: Option<&'static str>,
-    /// Whether the fork's first block upgrades the system by deposits; it then holds no user
-    /// transactions.
-    pub upgrades: bool,
+    /// What the fork's first block does to the contracts of the system.
+    pub upgrade: Upgrade,
+}
+
+/// How a fork's first block upgrades the system. A block that upgrades it holds no user
+/// transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Not at all: the fork changes rules only.
+    None,
+    /// By the deposits of a bundle that is the same for every chain; see
+    /// [`upgrades`](crate::upgrades).
+    Bundle {
+        /// SHA-256 of the bundle file.
+        sha256: B256,
+        /// Gas that the first block may use beyond the chain's gas limit: what the deposits may use
+        /// from Karst on, and nothing before.
+        extra_gas: u64,
+    },
+    /// By the deposits of a bundle that is not final: a chain that schedules the fork says which.
+    OwnBundle,
 }
 
 const fn row(
@@ -57,16 +80,33 @@ const fn row(
     name: &'static str,
     rollup_key: &'static str,
     genesis_key: &'static str,
-    upgrades: bool,
+    upgrade: Upgrade,
 ) -> HardforkRow {
     HardforkRow {
         fork,
         name,
         rollup_key: Some(rollup_key),
         genesis_key: Some(genesis_key),
-        upgrades,
+        upgrade,
     }
 }
+
+const fn bundle(sha256: B256, extra_gas: u64) -> Upgrade {
+    Upgrade::Bundle { sha256, extra_gas }
+}
+
+// SHA-256 of the bundle files. Karst's is the one that the reference implementation locks; those of
+// the forks before it are of the same format, written by `UpgradeBundle::to_json`.
+const ECOTONE_BUNDLE: B256 =
+    b256!("d8a10ae7beb31f160455d3543b52b464f4251aa489076f173ae0331db5772f09");
+const FJORD_BUNDLE: B256 =
+    b256!("f3fdbff908adeef844c2e04a93c3c79eff618018c082f9fca6fb441aa52b6f3b");
+const ISTHMUS_BUNDLE: B256 =
+    b256!("194239455bb3a9f0b5e79440039f6c129ed858a59e28810e76f7817b70005a92");
+const JOVIAN_BUNDLE: B256 =
+    b256!("01f525aaa7d1df98f2c36369c8d8a19dc9cdbcfa141d7c30b667a639ef1a18dc");
+const KARST_BUNDLE: B256 =
+    b256!("08f5df36f7ff29a9421ab84beebe96684a7455df9a5d234a2468613a4008ad91");
 
 /// Every fork, in order.
 pub const TABLE: [HardforkRow; 12] = [
@@ -75,19 +115,19 @@ pub const TABLE: [HardforkRow; 12] = [
         name: "bedrock",
         rollup_key: None,
         genesis_key: None,
-        upgrades: false,
+        upgrade: Upgrade::None,
     },
-    row(Hardfork::Regolith, "regolith", "regolith_time", "regolithTime", false),
-    row(Hardfork::Canyon, "canyon", "canyon_time", "canyonTime", false),
-    row(Hardfork::Delta, "delta", "delta_time", "deltaTime", false),
-    row(Hardfork::Ecotone, "ecotone", "ecotone_time", "ecotoneTime", true),
-    row(Hardfork::Fjord, "fjord", "fjord_time", "fjordTime", true),
-    row(Hardfork::Granite, "granite", "granite_time", "graniteTime", false),
-    row(Hardfork::Holocene, "holocene", "holocene_time", "holoceneTime", false),
-    row(Hardfork::Isthmus, "isthmus", "isthmus_time", "isthmusTime", true),
-    row(Hardfork::Jovian, "jovian", "jovian_time", "jovianTime", true),
-    row(Hardfork::Karst, "karst", "karst_time", "karstTime", true),
-    row(Hardfork::Interop, "interop", "interop_time", "interopTime", true),
+    row(Hardfork::Regolith, "regolith", "regolith_time", "regolithTime", Upgrade::None),
+    row(Hardfork::Canyon, "canyon", "canyon_time", "canyonTime", Upgrade::None),
+    row(Hardfork::Delta, "delta", "delta_time", "deltaTime", Upgrade::None),
+    row(Hardfork::Ecotone, "ecotone", "ecotone_time", "ecotoneTime", bundle(ECOTONE_BUNDLE, 0)),
+    row(Hardfork::Fjord, "fjord", "fjord_time", "fjordTime", bundle(FJORD_BUNDLE, 0)),
+    row(Hardfork::Granite, "granite", "granite_time", "graniteTime", Upgrade::None),
+    row(Hardfork::Holocene, "holocene", "holocene_time", "holoceneTime", Upgrade::None),
+    row(Hardfork::Isthmus, "isthmus", "isthmus_time", "isthmusTime", bundle(ISTHMUS_BUNDLE, 0)),
+    row(Hardfork::Jovian, "jovian", "jovian_time", "jovianTime", bundle(JOVIAN_BUNDLE, 0)),
+    row(Hardfork::Karst, "karst", "karst_time", "karstTime", bundle(KARST_BUNDLE, 55_370_657)),
+    row(Hardfork::Interop, "interop", "interop_time", "interopTime", Upgrade::OwnBundle),
 ];
 
 impl Hardfork {
@@ -97,6 +137,11 @@ impl Hardfork {
     /// Lower-case name.
     pub const fn name(self) -> &'static str {
         TABLE[self as usize].name
+    }
+
+    /// What the fork's first block does to the contracts of the system.
+    pub const fn upgrade(self) -> Upgrade {
+        TABLE[self as usize].upgrade
     }
 }
 
@@ -180,14 +225,24 @@ impl HardforkSchedule {
         self.is_active(fork, timestamp) && !self.is_active(fork, parent_timestamp)
     }
 
-    /// The fork whose upgrade deposits the block at `timestamp` must carry, its parent being at
-    /// `parent_timestamp`. Such a block holds no user transactions.
-    pub fn upgrade_at(&self, parent_timestamp: u64, timestamp: u64) -> Option<Hardfork> {
+    /// The forks whose upgrade deposits the block at `timestamp` must carry, in order, its parent
+    /// being at `parent_timestamp`. If there is one, the block holds no user transactions.
+    pub fn upgrades_at(
+        &self,
+        parent_timestamp: u64,
+        timestamp: u64,
+    ) -> impl Iterator<Item = Hardfork> + use<> {
+        let schedule = *self;
         TABLE
             .iter()
-            .filter(|row| row.upgrades)
+            .filter(|row| row.upgrade != Upgrade::None)
             .map(|row| row.fork)
-            .find(|fork| self.activates(*fork, parent_timestamp, timestamp))
+            .filter(move |fork| schedule.activates(*fork, parent_timestamp, timestamp))
+    }
+
+    /// The first fork of [`upgrades_at`](Self::upgrades_at).
+    pub fn upgrade_at(&self, parent_timestamp: u64, timestamp: u64) -> Option<Hardfork> {
+        self.upgrades_at(parent_timestamp, timestamp).next()
     }
 
     /// The first pair of forks whose times stand in the wrong order: a fork needs every earlier

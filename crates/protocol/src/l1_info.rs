@@ -14,6 +14,7 @@ use crate::extra_data::{ExtraDataError, decode_extra_data};
 use crate::l1_fees::{MIN_BLOB_BASE_FEE, blob_base_fee, blob_base_fee_cancun};
 use crate::predeploys::{L1_BLOCK, L1_INFO_DEPOSITOR};
 use crate::system_config::FeeScalars;
+use crate::upgrades::MissingUpgrade;
 use crate::{
     Block, BlockId, DepositTransaction, Hardfork, L2BlockRef, RollupConfig, SystemConfig,
     TxEnvelope,
@@ -159,6 +160,9 @@ pub enum L1InfoError {
     /// The block's extra data is not what the fork demands.
     #[error(transparent)]
     ExtraData(#[from] ExtraDataError),
+    /// The block activates a fork, and how much gas that adds is in a bundle that was not loaded.
+    #[error(transparent)]
+    Upgrade(#[from] MissingUpgrade),
 }
 
 /// Reads big-endian fields one after another. The caller has checked the total length.
@@ -353,7 +357,10 @@ pub fn l1_info(
     let blob_base_fee = if before_fix {
         blob_base_fee_cancun(l1_header)
     } else {
-        blob_base_fee(config.l1_chain_id, l1_header)
+        match &config.l1_blob_schedule {
+            Some(schedule) => schedule.blob_base_fee(l1_header),
+            None => blob_base_fee(config.l1_chain_id, l1_header),
+        }
     };
     info.blob_base_fee = blob_base_fee.unwrap_or(MIN_BLOB_BASE_FEE);
     if form >= L1InfoForm::Isthmus {
@@ -451,7 +458,8 @@ pub fn l2_block_ref(
 /// write into the block is lost.
 ///
 /// # Errors
-/// As [`l2_block_ref`], and when the block's extra data is not what the fork demands.
+/// As [`l2_block_ref`], when the block's extra data is not what the fork demands, and when the block
+/// activates a fork whose bundle is needed and was not loaded.
 pub fn system_config_of(
     config: &RollupConfig,
     hash: B256,
@@ -468,7 +476,7 @@ pub fn system_config_of(
         batcher_address: info.batcher_address,
         overhead: info.l1_fee_overhead.into(),
         scalar: info.l1_fee_scalar.into(),
-        gas_limit: header.gas_limit,
+        gas_limit: config.lasting_gas_limit(header.gas_limit, time)?,
         eip1559_params: extra.eip1559_params(),
         ..SystemConfig::default()
     };
@@ -500,7 +508,7 @@ pub fn system_config_after(
     let active = |fork| config.is_active(fork, l2_time);
     let mut after = SystemConfig {
         batcher_address: system_config.batcher_address,
-        gas_limit: system_config.gas_limit,
+        gas_limit: system_config.gas_limit.saturating_add(config.kept_upgrade_gas(l2_time)),
         ..SystemConfig::default()
     };
     if form == L1InfoForm::Bedrock {

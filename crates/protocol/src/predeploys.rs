@@ -26,6 +26,8 @@ pub const BASE_FEE_VAULT: Address = address!("4200000000000000000000000000000000
 pub const L1_FEE_VAULT: Address = address!("420000000000000000000000000000000000001A");
 /// Receives operator fees; not to be read before Isthmus.
 pub const OPERATOR_FEE_VAULT: Address = address!("420000000000000000000000000000000000001b");
+/// Holds the ether that interop's bridge pays out.
+pub const ETH_LIQUIDITY: Address = address!("4200000000000000000000000000000000000025");
 /// Governance token; not behind a proxy.
 pub const GOVERNANCE_TOKEN: Address = address!("4200000000000000000000000000000000000042");
 /// EIP-4788 beacon roots.

@@ -6,8 +6,10 @@ mod batches;
 mod blobs;
 mod deposits;
 mod l1_info;
+mod outputs;
 mod receipts;
 mod sysconfig;
+mod upgrades;
 
 use std::process::ExitCode;
 
@@ -24,10 +26,11 @@ fn main() -> ExitCode {
     vectors.folder("derivation/channels", batches::check_channel);
     vectors.folder("derivation/span", batches::check_span);
     vectors.folder("l1info", l1_info::check);
-    vectors.folder("outputs", receipts::check_outputs);
+    vectors.folder("outputs", outputs::check);
     vectors.folder("receipts", receipts::check_receipts);
     vectors.folder("sysconfig", sysconfig::check);
     vectors.folder("txs", deposits::check_transactions);
+    vectors.folder("upgrades", upgrades::check);
     vectors.run()
 }
 

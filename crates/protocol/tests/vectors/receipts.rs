@@ -1,13 +1,10 @@
-//! Receipts, their root, and output roots.
+//! Receipts and their root.
 
-use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256};
-use alloy_rlp::{Decodable, RlpEncodable};
-use alloy_trie::proof::verify_proof;
-use alloy_trie::{Nibbles, root::ordered_trie_root_with_encoder};
-use opal_protocol::output::output_root_v0;
+use alloy_primitives::{B256, Bloom, Bytes};
+use alloy_rlp::Decodable;
+use alloy_trie::root::ordered_trie_root_with_encoder;
 use opal_protocol::{Receipt, TxType};
-use opal_tests::vectors::{Outcome, VectorFile, list, optional, parse, text, uint};
+use opal_tests::vectors::{Outcome, VectorFile, list, optional, parse, uint};
 use serde_json::Value;
 
 use crate::log;
@@ -84,59 +81,4 @@ fn check_roots(file: &VectorFile, receipts: &[Receipt], expected: &Value) {
         };
         assert_eq!(ours, parse::<B256>(listed), "{rule}");
     }
-}
-
-pub fn check_outputs(file: &VectorFile) -> Outcome {
-    let json = file.json();
-    file.expect_lists(&json, &["cases", "invalid"]);
-    let mut checked = 0;
-    for case in list(&json["cases"]) {
-        let Some(output) = optional(case, "output_root") else {
-            if optional(case, "chains").is_none() {
-                file.not_understood(case);
-            }
-            continue;
-        };
-        let root = output_root_v0(
-            parse(&case["state_root"]),
-            parse(&case["message_passer_storage_root"]),
-            parse(&case["block_hash"]),
-        );
-        assert_eq!(root, parse::<B256>(output), "{case}");
-        checked += 1;
-    }
-    if let Some(case) = optional(&json, "proof_case") {
-        check_account_proof(case);
-        checked += 1;
-    }
-    if checked == 0 && !list(&json["cases"]).is_empty() {
-        return Outcome::Ignored("super roots come with interop".into());
-    }
-    Outcome::Checked(checked)
-}
-
-#[derive(RlpEncodable)]
-struct Account {
-    nonce: u64,
-    balance: U256,
-    storage_root: B256,
-    code_hash: B256,
-}
-
-/// A header and the answer of `eth_getProof` in its state.
-fn check_account_proof(case: &Value) {
-    let header: Header = serde_json::from_value(case["header"].clone()).unwrap();
-    assert_eq!(header.hash_slow(), parse::<B256>(&case["header"]["hash"]));
-    let answer = &case["eth_getProof"];
-    let account = Account {
-        nonce: uint(&answer["nonce"]),
-        balance: parse(&answer["balance"]),
-        storage_root: parse(&answer["storageHash"]),
-        code_hash: parse(&answer["codeHash"]),
-    };
-    let proof: Vec<Bytes> = list(&answer["accountProof"]).iter().map(parse).collect();
-    let key = keccak256(parse::<Address>(&answer["address"]));
-    let leaf = alloy_rlp::encode(account);
-    verify_proof(header.state_root, Nibbles::unpack(key), Some(leaf), &proof)
-        .unwrap_or_else(|error| panic!("{}: {error}", text(&answer["address"])));
 }

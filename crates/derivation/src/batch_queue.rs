@@ -3,7 +3,8 @@
 
 use alloc::vec::Vec;
 
-use opal_protocol::{L1BlockRef, L2BlockRef, SingularBatch};
+use alloy_primitives::B256;
+use opal_protocol::{L1BlockRef, L2BlockRef, RollupConfig, SingularBatch};
 
 use crate::batch_validity::{
     BatchContext, DropReason, Verdict, check_singular_batch, check_span_batch, singular_batches,
@@ -32,6 +33,35 @@ pub(crate) struct BatchQueue {
     /// Set while a batch could not be chosen without a block from the host: whether the pipeline
     /// had no more data. The next call must not read on, or a late answer would change the choice.
     choosing: Option<bool>,
+    /// What the waiting batches were last judged by, and how many of them, from the first on, are
+    /// of the future by that.
+    judged: (JudgedBy, usize),
+}
+
+/// All that changes what a waiting batch is: parent, current epoch, number of L1 blocks at hand.
+type JudgedBy = (B256, Option<B256>, usize);
+
+impl Waiting {
+    /// Which rule a batch of the future will break when its time comes. Such a batch need not be
+    /// kept, so the queue holds no more than L1 carried in a sequencing window.
+    fn never_valid(&self, epoch: u64, config: &RollupConfig) -> Option<DropReason> {
+        let (first, last) = match &self.batch {
+            DecodedBatch::Singular(batch) => (batch.epoch_num, batch.epoch_num),
+            DecodedBatch::Span(span) => (span.first().epoch_num, span.last().epoch_num),
+        };
+        if last < epoch {
+            // Epochs do not go back.
+            Some(DropReason::EpochTooOld)
+        } else if first.saturating_add(config.seq_window_size) < self.inclusion.number {
+            Some(DropReason::IncludedTooLate)
+        } else if matches!(self.batch, DecodedBatch::Singular(_)) && first > self.inclusion.number {
+            // It names the hash of an L1 block that was not there yet. (A span that does so makes
+            // all later batches wait for that block, and so must stay.)
+            Some(DropReason::EpochHash)
+        } else {
+            None
+        }
+    }
 }
 
 fn check(
@@ -63,7 +93,13 @@ fn note_dropped(batch: &DecodedBatch, reason: DropReason) -> Dropped {
 
 impl BatchQueue {
     pub(crate) fn new(origin: L1BlockRef) -> Self {
-        Self { epochs: Epochs::new(origin), batches: Vec::new(), incoming: None, choosing: None }
+        Self {
+            epochs: Epochs::new(origin),
+            batches: Vec::new(),
+            incoming: None,
+            choosing: None,
+            judged: Default::default(),
+        }
     }
 
     /// The next batch on top of `parent`, and whether it closes its span.
@@ -141,9 +177,11 @@ impl BatchQueue {
         ctx: &mut Context<'_>,
     ) -> Pull<(SingularBatch, bool)> {
         self.epochs.check_continues(parent).map_err(Stall::Reset)?;
+        let by = (parent.hash, self.epochs.epoch().map(|block| block.hash), self.epochs.len());
+        let future = if self.judged.0 == by { self.judged.1 } else { 0 };
         // Judge first, change the queue afterwards: a missing block must leave no trace.
         let mut verdicts = Vec::new();
-        for waiting in &self.batches {
+        for waiting in self.batches.iter().skip(future) {
             let verdict = check(waiting, &mut self.epochs, parent, ctx)?;
             verdicts.push(verdict);
             if matches!(verdict, Verdict::Accept | Verdict::Undecided) {
@@ -152,9 +190,11 @@ impl BatchQueue {
         }
         let mut chosen = None;
         let mut undecided = false;
-        let mut remaining = Vec::new();
+        let epoch = self.epochs.epoch().map_or(0, |block| block.number);
         let mut verdicts = verdicts.into_iter();
-        for waiting in core::mem::take(&mut self.batches) {
+        let rest = self.batches.split_off(future.min(self.batches.len()));
+        self.judged = (by, self.batches.len());
+        for waiting in rest {
             match verdicts.next() {
                 Some(Verdict::Accept) => chosen = Some(waiting.batch),
                 Some(Verdict::Drop(reason)) => {
@@ -162,12 +202,18 @@ impl BatchQueue {
                 }
                 Some(Verdict::Undecided) => {
                     undecided = true;
-                    remaining.push(waiting);
+                    self.batches.push(waiting);
                 }
-                Some(_) | None => remaining.push(waiting),
+                Some(_) => match waiting.never_valid(epoch, ctx.config) {
+                    Some(reason) => ctx.dropped.push_back(note_dropped(&waiting.batch, reason)),
+                    None => {
+                        self.batches.push(waiting);
+                        self.judged.1 += 1;
+                    }
+                },
+                None => self.batches.push(waiting),
             }
         }
-        self.batches = remaining;
         match chosen {
             _ if undecided => Err(Stall::Eof),
             Some(DecodedBatch::Singular(batch)) => Ok((batch, true)),
@@ -185,11 +231,14 @@ impl BatchQueue {
                     }
                 }
             }
-            None => self
-                .epochs
-                .next_empty(ctx.config, out_of_data, parent)
-                .map(|batch| (batch, true))
-                .ok_or(Stall::Eof),
+            None => {
+                let batch = self.epochs.next_empty(ctx.config, out_of_data, parent).pull()?;
+                Ok((batch, true))
+            }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "batch_queue_tests.rs"]
+mod tests;

@@ -60,7 +60,7 @@ impl BatchStage {
         let batch = match self.candidate(pipeline, parent, ctx) {
             Ok(batch) => batch,
             Err(Stall::Eof) => {
-                return self.epochs.next_empty(ctx.config, true, parent).ok_or(Stall::Eof);
+                return self.epochs.next_empty(ctx.config, true, parent).pull();
             }
             Err(stall) => return Err(stall),
         };
@@ -153,3 +153,7 @@ impl BatchStage {
         Err(Stall::Again)
     }
 }
+
+#[cfg(test)]
+#[path = "batch_stage_tests.rs"]
+mod tests;

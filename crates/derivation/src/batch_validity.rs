@@ -153,13 +153,15 @@ pub fn check_singular_batch(ctx: &BatchContext<'_>, batch: &SingularBatch) -> Ve
         return Verdict::Drop(R::EpochTooOld);
     } else if batch.epoch_num == epoch.number {
         epoch
-    } else if batch.epoch_num - epoch.number == 1 {
+    } else if batch.epoch_num - epoch.number == 1 && epoch.number <= ctx.safe_head.l1_origin.number
+    {
         // Whether the next epoch is right can be said only when its L1 block is there.
         match ctx.l1_blocks.get(1) {
             Some(next) => next,
             None => return Verdict::Undecided,
         }
     } else {
+        // Also from an epoch that empty batches are still to begin: each epoch has a block.
         return Verdict::Drop(R::EpochTooFar);
     };
     if batch.epoch_hash != origin.hash {
@@ -287,6 +289,11 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
         return Err(Verdict::Drop(R::EpochTooFar));
     }
     match ctx.l1_blocks.iter().find(|block| block.number == last.epoch_num) {
+        // An epoch that was left is behind the safe head's. From Holocene on the caller drops what
+        // is undecided, and goes on in the channel.
+        None if last.epoch_num < epoch.number && !ctx.holocene() => {
+            return Err(Verdict::Drop(R::EpochTooOld));
+        }
         None => return Err(Verdict::Undecided),
         Some(block) if !span.matches_origin(&block.hash) => {
             return Err(Verdict::Drop(R::EpochHash));

@@ -1,55 +1,43 @@
-//! Each rule of batch validity, once broken and once kept.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! Rules of singular batches, each once kept and once broken. Spec: derivation.md, "Batch Queue",
+//! whose order this file has.
+#![allow(clippy::unwrap_used)]
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
-use opal_protocol::span_batch::{SpanBatch, SpanBlock};
 use opal_protocol::{Hardfork, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch};
 
 use crate::batch_validity::*;
-use crate::test_utils::{config_at, l1_ref};
+use crate::test_utils::{batch, config_at, l1_ref, safe_head, tx};
 use DropReason as R;
 
 /// A safe head at time 1208 in epoch 100 (time 1200); epochs 100 to 103 are read.
-struct Case {
-    config: RollupConfig,
-    l1: Vec<L1BlockRef>,
-    safe: L2BlockRef,
-    inclusion: L1BlockRef,
-    batch: SingularBatch,
-    safe_blocks: BTreeMap<u64, SafeBlock>,
-}
-
-fn tx(byte: u8) -> Bytes {
-    vec![byte, 1, 2].into()
+pub(crate) struct Case {
+    pub(crate) config: RollupConfig,
+    pub(crate) l1: Vec<L1BlockRef>,
+    pub(crate) safe: L2BlockRef,
+    pub(crate) inclusion: L1BlockRef,
+    pub(crate) batch: SingularBatch,
+    pub(crate) safe_blocks: BTreeMap<u64, SafeBlock>,
 }
 
 impl Case {
-    fn new(fork: Hardfork) -> Self {
+    pub(crate) fn new(fork: Hardfork) -> Self {
         let l1: Vec<_> = (100..104).map(l1_ref).collect();
-        let safe = L2BlockRef {
-            hash: B256::repeat_byte(0xaa),
-            number: 500,
-            parent_hash: B256::repeat_byte(0xa9),
-            timestamp: 1208,
-            l1_origin: l1[0].id(),
-            sequence_number: 4,
-        };
-        let batch = SingularBatch {
-            parent_hash: safe.hash,
-            epoch_num: 100,
-            epoch_hash: l1[0].hash,
-            timestamp: 1210,
-            transactions: vec![tx(2)],
-        };
         let inclusion = l1[3];
-        Self { config: config_at(fork), l1, safe, inclusion, batch, safe_blocks: BTreeMap::new() }
+        Self {
+            config: config_at(fork),
+            l1,
+            safe: safe_head(),
+            inclusion,
+            batch: batch(1210),
+            safe_blocks: BTreeMap::new(),
+        }
     }
 
-    fn context(&self) -> BatchContext<'_> {
+    pub(crate) fn context(&self) -> BatchContext<'_> {
         BatchContext {
             config: &self.config,
             l1_blocks: &self.l1,
@@ -63,6 +51,15 @@ impl Case {
         check_singular_batch(&self.context(), &self.batch)
     }
 
+    /// Puts the batch, and with it the safe head, to another time.
+    fn at(&mut self, timestamp: u64) {
+        (self.safe.timestamp, self.batch.timestamp) = (timestamp - 2, timestamp);
+    }
+
+    fn in_epoch(&mut self, number: u64) {
+        (self.batch.epoch_num, self.batch.epoch_hash) = (number, l1_ref(number).hash);
+    }
+
     fn check_with(change: impl FnOnce(&mut Self)) -> Verdict {
         let mut case = Self::new(Hardfork::Granite);
         change(&mut case);
@@ -72,27 +69,64 @@ impl Case {
 
 #[test]
 fn a_batch_that_keeps_all_rules_is_accepted() {
-    for fork in [Hardfork::Bedrock, Hardfork::Granite, Hardfork::Holocene, Hardfork::Karst] {
+    for fork in opal_protocol::hardfork::TABLE.map(|row| row.fork) {
         assert_eq!(Case::new(fork).check(), Verdict::Accept, "{fork}");
     }
 }
 
+/// Before Holocene it is to be judged again, from then on it is dropped; holocene/derivation.md,
+/// "Batch Queue".
 #[test]
-fn timestamps_of_the_future_and_the_past_change_meaning_with_holocene() {
-    for (fork, future, past) in [
-        (Hardfork::Granite, Verdict::Future, Verdict::Drop(R::Past)),
-        (Hardfork::Holocene, Verdict::Drop(R::Future), Verdict::Past),
-    ] {
+fn a_batch_after_the_next_timestamp_is_of_the_future() {
+    for (fork, future) in
+        [(Hardfork::Granite, Verdict::Future), (Hardfork::Holocene, Verdict::Drop(R::Future))]
+    {
         let mut case = Case::new(fork);
-        case.batch.timestamp = 1212;
+        case.batch.timestamp = 1211;
         assert_eq!(case.check(), future);
-        case.batch.timestamp = 1208;
-        assert_eq!(case.check(), past);
+        case.batch.timestamp = u64::MAX;
+        assert_eq!(case.check(), future);
+        case.batch.timestamp = 1210;
+        assert_eq!(case.check(), Verdict::Accept);
     }
+}
+
+/// From Holocene on that does not invalidate its channel; holocene/derivation.md, "Batch Queue".
+#[test]
+fn a_batch_before_the_next_timestamp_is_of_the_past() {
+    for (fork, past) in
+        [(Hardfork::Granite, Verdict::Drop(R::Past)), (Hardfork::Holocene, Verdict::Past)]
+    {
+        let mut case = Case::new(fork);
+        case.batch.timestamp = 1209;
+        assert_eq!(case.check(), past);
+        case.batch.timestamp = 0;
+        assert_eq!(case.check(), past);
+        case.batch.timestamp = 1210;
+        assert_eq!(case.check(), Verdict::Accept);
+    }
+}
+
+/// holocene/derivation.md, "Activation": by the time of the L1 block that includes the batch, not by
+/// that of the batch or of its epoch.
+#[test]
+fn holocene_counts_by_the_time_of_the_inclusion_block() {
+    let check = |holocene: u64, timestamp| {
+        let mut case = Case::new(Hardfork::Granite);
+        case.config.schedule.set(Hardfork::Holocene, Some(holocene));
+        case.batch.timestamp = timestamp;
+        case.check()
+    };
+    let inclusion = l1_ref(103).timestamp;
+    assert_eq!(check(inclusion, 1208), Verdict::Past);
+    assert_eq!(check(inclusion + 1, 1208), Verdict::Drop(R::Past));
+    assert_eq!(check(inclusion, 1212), Verdict::Drop(R::Future));
+    assert_eq!(check(inclusion + 1, inclusion + 1), Verdict::Future);
 }
 
 #[test]
 fn the_parent_must_be_the_safe_head() {
+    assert_eq!(Case::check_with(|c| c.batch.parent_hash = c.safe.hash), Verdict::Accept);
     assert_eq!(Case::check_with(|c| c.batch.parent_hash = B256::ZERO), Verdict::Drop(R::Parent));
 }
 
@@ -105,70 +139,189 @@ fn inclusion_must_be_within_the_sequencing_window() {
 }
 
 #[test]
-fn the_epoch_is_the_parents_or_the_next() {
-    let with_epoch = |number: u64| {
+fn the_epoch_is_not_older_than_the_safe_heads() {
+    assert_eq!(Case::check_with(|c| c.in_epoch(100)), Verdict::Accept);
+    assert_eq!(Case::check_with(|c| c.in_epoch(99)), Verdict::Drop(R::EpochTooOld));
+}
+
+#[test]
+fn the_next_epoch_must_be_known() {
+    let next = |known| {
         Case::check_with(|c| {
-            // Late enough for epoch 101.
-            (c.safe.timestamp, c.batch.timestamp) = (1210, 1212);
-            (c.batch.epoch_num, c.batch.epoch_hash) = (number, l1_ref(number).hash);
+            c.at(1212);
+            c.in_epoch(101);
+            c.l1.truncate(known);
         })
     };
-    assert_eq!(with_epoch(99), Verdict::Drop(R::EpochTooOld));
-    assert_eq!(with_epoch(100), Verdict::Accept);
-    assert_eq!(with_epoch(101), Verdict::Accept);
-    assert_eq!(with_epoch(102), Verdict::Drop(R::EpochTooFar));
-    let unknown = Case::check_with(|c| {
-        c.batch.epoch_num = 101;
-        c.l1.truncate(1);
-    });
-    assert_eq!(unknown, Verdict::Undecided);
-    assert_eq!(Case::check_with(|c| c.l1.clear()), Verdict::Undecided);
-    let other = Case::check_with(|c| c.batch.epoch_hash = B256::ZERO);
-    assert_eq!(other, Verdict::Drop(R::EpochHash));
+    assert_eq!(next(2), Verdict::Accept);
+    assert_eq!(next(1), Verdict::Undecided);
+    assert_eq!(next(0), Verdict::Undecided);
 }
 
 #[test]
-fn l2_time_is_not_before_its_origin() {
-    let early = Case::check_with(|c| {
-        (c.batch.epoch_num, c.batch.epoch_hash) = (101, c.l1[1].hash);
-    });
-    assert_eq!(early, Verdict::Drop(R::BeforeOrigin));
+fn the_epoch_is_at_most_the_next() {
+    let in_epoch = |number, known| {
+        Case::check_with(|c| {
+            c.at(1224);
+            c.in_epoch(number);
+            c.l1.truncate(known);
+        })
+    };
+    assert_eq!(in_epoch(101, 4), Verdict::Accept);
+    assert_eq!(in_epoch(102, 4), Verdict::Drop(R::EpochTooFar));
+    assert_eq!(in_epoch(102, 1), Verdict::Drop(R::EpochTooFar));
+    assert_eq!(in_epoch(1 << 50, 4), Verdict::Drop(R::EpochTooFar));
+}
+
+/// The epoch of the safe head counts, not the one that empty batches are about to begin: each epoch
+/// has a block.
+#[test]
+fn no_epoch_is_left_out_after_empty_batches_filled_one() {
+    let in_epoch = |number| {
+        Case::check_with(|c| {
+            c.at(1230);
+            c.in_epoch(number);
+            c.l1.remove(0);
+        })
+    };
+    assert_eq!(in_epoch(101), Verdict::Accept);
+    assert_eq!(in_epoch(102), Verdict::Drop(R::EpochTooFar));
 }
 
 #[test]
-fn beyond_the_drift_only_empty_batches_pass_and_only_while_the_next_epoch_cannot_begin() {
-    for (fork, drift) in [(Hardfork::Granite, 1800), (Hardfork::Ecotone, 600)] {
-        let at = |time: u64, empty: bool, next_time: u64| {
-            let mut c = Case::new(fork);
-            (c.safe.timestamp, c.batch.timestamp) = (time - 2, time);
-            if empty {
-                c.batch.transactions.clear();
-            }
-            c.l1[1].timestamp = next_time;
-            c.check()
+fn the_epoch_hash_must_be_that_of_the_l1_block() {
+    for epoch in [100, 101] {
+        let check = |change: fn(&mut Case)| {
+            Case::check_with(|c| {
+                c.at(1212);
+                c.in_epoch(epoch);
+                change(c);
+            })
         };
-        let last = 1200 + drift;
-        assert_eq!(at(last, false, last + 9), Verdict::Accept);
-        assert_eq!(at(last + 2, false, last + 9), Verdict::Drop(R::Drift));
-        assert_eq!(at(last + 2, true, last + 9), Verdict::Accept);
-        assert_eq!(at(last + 2, true, last + 2), Verdict::Drop(R::DriftEpoch));
-        let mut c = Case::new(fork);
-        (c.safe.timestamp, c.batch.timestamp) = (last, last + 2);
-        c.batch.transactions.clear();
-        c.l1.truncate(1);
-        assert_eq!(c.check(), Verdict::Undecided);
-        // A batch that advances the epoch may be as late as it is.
-        let mut c = Case::new(fork);
-        (c.safe.timestamp, c.batch.timestamp) = (last + 100, last + 102);
-        c.batch.transactions.clear();
-        (c.batch.epoch_num, c.batch.epoch_hash) = (101, c.l1[1].hash);
-        assert_eq!(c.check(), Verdict::Accept);
+        assert_eq!(check(|_| ()), Verdict::Accept);
+        assert_eq!(check(|c| c.batch.epoch_hash = B256::ZERO), Verdict::Drop(R::EpochHash));
     }
 }
 
 #[test]
+fn l2_time_is_not_before_its_origin() {
+    let at = |timestamp| {
+        Case::check_with(|c| {
+            c.at(timestamp);
+            c.in_epoch(101);
+        })
+    };
+    assert_eq!(at(1212), Verdict::Accept);
+    assert_eq!(at(1211), Verdict::Drop(R::BeforeOrigin));
+}
+
+/// A batch in epoch 100 (time 1200) whose next epoch begins at `next`.
+fn drifting(fork: Hardfork, timestamp: u64, empty: bool, next: Option<u64>) -> Case {
+    let mut case = Case::new(fork);
+    case.at(timestamp);
+    if empty {
+        case.batch.transactions.clear();
+    }
+    match next {
+        Some(time) => case.l1[1].timestamp = time,
+        None => case.l1.truncate(1),
+    }
+    case
+}
+
+#[test]
+fn beyond_the_drift_there_are_no_transactions() {
+    let check =
+        |timestamp, empty| drifting(Hardfork::Ecotone, timestamp, empty, Some(9000)).check();
+    assert_eq!(check(1800, false), Verdict::Accept);
+    assert_eq!(check(1801, false), Verdict::Drop(R::Drift));
+    assert_eq!(check(1801, true), Verdict::Accept);
+}
+
+#[test]
+fn beyond_the_drift_an_epoch_is_not_kept_when_the_next_could_begin() {
+    let check = |timestamp, next| drifting(Hardfork::Ecotone, timestamp, true, next).check();
+    assert_eq!(check(1802, Some(1803)), Verdict::Accept);
+    assert_eq!(check(1802, Some(1802)), Verdict::Drop(R::DriftEpoch));
+    // Within the drift it may be kept.
+    assert_eq!(check(1800, Some(1212)), Verdict::Accept);
+}
+
+#[test]
+fn beyond_the_drift_the_next_epoch_must_be_known() {
+    let check = |timestamp| drifting(Hardfork::Ecotone, timestamp, true, None).check();
+    assert_eq!(check(1800), Verdict::Accept);
+    assert_eq!(check(1802), Verdict::Undecided);
+}
+
+#[test]
+fn beyond_the_drift_an_epoch_may_always_be_left() {
+    let mut case = drifting(Hardfork::Ecotone, 1900, true, Some(1212));
+    assert_eq!(case.check(), Verdict::Drop(R::DriftEpoch));
+    case.in_epoch(101);
+    assert_eq!(case.check(), Verdict::Accept);
+}
+
+/// fjord/derivation.md, "Constant Maximum Sequencer Drift": by the time of the batch's L1 origin.
+#[test]
+fn the_drift_is_constant_from_fjord_on_by_the_time_of_the_origin() {
+    let check = |fjord, timestamp| {
+        let mut case = drifting(Hardfork::Ecotone, timestamp, false, Some(9000));
+        case.config.schedule.set(Hardfork::Fjord, Some(fjord));
+        case.check()
+    };
+    assert_eq!(check(1200, 3000), Verdict::Accept);
+    assert_eq!(check(1200, 3002), Verdict::Drop(R::Drift));
+    assert_eq!(check(1201, 1800), Verdict::Accept);
+    assert_eq!(check(1201, 1802), Verdict::Drop(R::Drift));
+}
+
+#[test]
+fn a_transaction_is_not_empty() {
+    let with = |transactions| Case::check_with(|c| c.batch.transactions = transactions);
+    assert_eq!(with(vec![tx(2), tx(1)]), Verdict::Accept);
+    assert_eq!(with(vec![]), Verdict::Accept);
+    assert_eq!(with(vec![tx(2), Bytes::new()]), Verdict::Drop(R::EmptyTx(1)));
+}
+
+#[test]
+fn a_transaction_is_no_deposit() {
+    let with = |kind| Case::check_with(|c| c.batch.transactions = vec![tx(kind)]);
+    assert_eq!(with(0x7d), Verdict::Accept);
+    assert_eq!(with(0x7e), Verdict::Drop(R::DepositTx(0)));
+}
+
+/// isthmus/derivation.md, "Activation": by the timestamp of the batch. TRAPS 15.
+#[test]
+fn set_code_transactions_count_from_isthmus_on_by_the_time_of_the_batch() {
+    let check = |isthmus| {
+        let mut case = Case::new(Hardfork::Holocene);
+        case.config.schedule.set(Hardfork::Isthmus, isthmus);
+        case.batch.transactions = vec![tx(4)];
+        case.check()
+    };
+    assert_eq!(check(Some(1210)), Verdict::Accept);
+    assert_eq!(check(Some(1211)), Verdict::Drop(R::SetCodeTx(0)));
+    assert_eq!(check(None), Verdict::Drop(R::SetCodeTx(0)));
+}
+
+/// The specification drops all types from 3 on but 4; the deployed nodes drop deposits and, before
+/// Isthmus, set-code transactions (docs/deviations.md).
+#[test]
+fn other_types_are_left_to_execution() {
+    for kind in [0, 1, 2, 3, 5, 0x7d, 0x7f, 0xc0, 0xff] {
+        let verdict = Case::check_with(|c| c.batch.transactions = vec![tx(kind)]);
+        assert_eq!(verdict, Verdict::Accept, "{kind:#x}");
+    }
+}
+
+/// jovian/derivation.md, "Activation Block Rules"; interop/derivation.md, "Activation Block". The
+/// earlier forks rely on the sequencer.
+#[test]
 fn activation_blocks_of_late_forks_hold_no_transactions() {
     for (fork, refuses) in [
+        (Hardfork::Ecotone, false),
+        (Hardfork::Fjord, false),
         (Hardfork::Isthmus, false),
         (Hardfork::Jovian, true),
         (Hardfork::Karst, true),
@@ -178,155 +331,62 @@ fn activation_blocks_of_late_forks_hold_no_transactions() {
         case.config.schedule.set(fork, Some(1210));
         let expected = if refuses { Verdict::Drop(R::ActivationBlock) } else { Verdict::Accept };
         assert_eq!(case.check(), expected, "{fork}");
-        case.config.schedule.set(fork, Some(1208));
-        assert_eq!(case.check(), Verdict::Accept, "{fork}");
-        case.config.schedule.set(fork, Some(1210));
         case.batch.transactions.clear();
         assert_eq!(case.check(), Verdict::Accept, "{fork}");
     }
 }
 
+/// The first block at or after the time, which need not be a block's. TRAPS 13: by timestamp, not
+/// by block number; a chain that has the fork from genesis on has no such block.
 #[test]
-fn transactions_are_not_empty_no_deposits_and_set_code_from_isthmus_on_only() {
-    let with = |fork, transactions| {
-        let mut case = Case::new(fork);
-        case.batch.transactions = transactions;
-        case.check()
-    };
-    use Hardfork::{Holocene, Isthmus};
-    assert_eq!(with(Isthmus, vec![tx(2), Bytes::new()]), Verdict::Drop(R::EmptyTx(1)));
-    assert_eq!(with(Isthmus, vec![tx(0x7e)]), Verdict::Drop(R::DepositTx(0)));
-    assert_eq!(with(Holocene, vec![tx(4)]), Verdict::Drop(R::SetCodeTx(0)));
-    assert_eq!(with(Isthmus, vec![tx(4)]), Verdict::Accept);
+fn the_activation_block_is_the_first_at_or_after_the_forks_time() {
+    for fork in [Hardfork::Jovian, Hardfork::Karst, Hardfork::Interop] {
+        for (time, refused) in [(1208, false), (1209, true), (1210, true), (1211, false)] {
+            let mut case = Case::new(fork);
+            case.config.schedule.set(fork, Some(time));
+            let verdict = case.check();
+            assert_eq!(verdict == Verdict::Drop(R::ActivationBlock), refused, "{fork} {time}");
+        }
+        let mut genesis = Case::new(fork);
+        genesis.config.schedule.set(fork, Some(0));
+        assert_eq!(genesis.check(), Verdict::Accept);
+    }
 }
 
-/// A span of three blocks on the safe head: two in epoch 100, one in 101.
-fn span(case: &Case) -> SpanBatch {
-    let block =
-        |epoch_num, timestamp| SpanBlock { epoch_num, timestamp, transactions: vec![tx(2)] };
-    make(case, vec![block(100, 1210), block(101, 1212), block(101, 1214)])
-}
-
-fn make(case: &Case, blocks: Vec<SpanBlock>) -> SpanBatch {
-    let prefix = |hash: B256| hash[..20].try_into().unwrap();
-    let last = l1_ref(blocks.last().unwrap().epoch_num);
-    SpanBatch::new(prefix(case.safe.hash), prefix(last.hash), blocks).unwrap()
-}
-
-fn check_span(case: &Case, span: &SpanBatch) -> Verdict {
-    check_span_batch(&case.context(), span)
-}
-
+/// Which of several broken rules is named decides between the future, the past and a drop.
 #[test]
-fn a_span_that_keeps_all_rules_is_accepted() {
-    let case = Case::new(Hardfork::Granite);
-    assert_eq!(check_span(&case, &span(&case)), Verdict::Accept);
-    let batches = singular_batches(span(&case), &case.l1, &case.safe).unwrap();
-    assert_eq!(batches.len(), 3);
-    assert_eq!(batches[1].epoch_hash, case.l1[1].hash);
-}
-
-#[test]
-fn spans_need_delta_by_the_time_of_their_first_origin() {
+fn rules_are_checked_in_the_order_of_the_specification() {
     let mut case = Case::new(Hardfork::Granite);
-    case.config.schedule.set(Hardfork::Delta, Some(1200));
-    assert_eq!(check_span(&case, &span(&case)), Verdict::Accept);
-    case.config.schedule.set(Hardfork::Delta, Some(1201));
-    assert_eq!(check_span(&case, &span(&case)), Verdict::Drop(R::BeforeDelta));
-}
-
-#[test]
-fn span_times_parent_and_origins() {
-    let case = Case::new(Hardfork::Granite);
-    let block = |epoch_num, timestamp| SpanBlock { epoch_num, timestamp, transactions: vec![] };
-    let check = |case: &Case, blocks| check_span(case, &make(case, blocks));
-    assert_eq!(check(&case, vec![block(100, 1212)]), Verdict::Future);
-    assert_eq!(check(&case, vec![block(100, 1208)]), Verdict::Drop(R::Past));
-    assert_eq!(check(&case, vec![block(102, 1210)]), Verdict::Drop(R::EpochTooFar));
-    assert_eq!(check(&case, vec![block(99, 1210)]), Verdict::Undecided);
-    assert_eq!(check(&case, vec![block(101, 1210)]), Verdict::Drop(R::BeforeOrigin));
-    let gap = vec![block(100, 1210), block(104, 1212)];
-    assert_eq!(check(&case, gap), Verdict::Undecided);
-
-    let mut other = Case::new(Hardfork::Granite);
-    other.safe.hash = B256::ZERO;
-    assert_eq!(check_span(&other, &span(&case)), Verdict::Drop(R::Parent));
-    let mut other = Case::new(Hardfork::Granite);
-    other.l1[1].hash = B256::ZERO;
-    assert_eq!(check_span(&other, &span(&case)), Verdict::Drop(R::EpochHash));
-    let mut late = Case::new(Hardfork::Granite);
-    late.inclusion = l1_ref(111);
-    assert_eq!(check_span(&late, &span(&case)), Verdict::Drop(R::IncludedTooLate));
-
-    let holocene = Case::new(Hardfork::Holocene);
-    assert_eq!(check(&holocene, vec![block(100, 1212)]), Verdict::Drop(R::Future));
-    assert_eq!(check(&holocene, vec![block(100, 1208)]), Verdict::Past);
-}
-
-#[test]
-fn span_blocks_keep_the_rules_of_singular_batches_before_holocene() {
-    let case = Case::new(Hardfork::Granite);
-    let with = |transactions| {
-        let blocks = vec![SpanBlock { epoch_num: 100, timestamp: 1210, transactions }];
-        check_span(&case, &make(&case, blocks))
+    case.config.schedule.set(Hardfork::Jovian, Some(1210));
+    case.inclusion = l1_ref(200);
+    case.batch = SingularBatch {
+        parent_hash: B256::ZERO,
+        epoch_num: 99,
+        epoch_hash: B256::ZERO,
+        timestamp: 1212,
+        transactions: vec![tx(0x7e)],
     };
-    assert_eq!(with(vec![Bytes::new()]), Verdict::Drop(R::EmptyTx(0)));
-    assert_eq!(with(vec![tx(0x7e)]), Verdict::Drop(R::DepositTx(0)));
-    assert_eq!(with(vec![tx(4)]), Verdict::Drop(R::SetCodeTx(0)));
-    let mut drift = Case::new(Hardfork::Granite);
-    drift.safe.timestamp = 3000;
-    let block = |transactions| SpanBlock { epoch_num: 100, timestamp: 3002, transactions };
-    let verdict = check_span(&drift, &make(&drift, vec![block(vec![tx(2)])]));
-    assert_eq!(verdict, Verdict::Drop(R::Drift));
-    let verdict = check_span(&drift, &make(&drift, vec![block(vec![])]));
-    assert_eq!(verdict, Verdict::Drop(R::DriftEpoch));
-}
-
-#[test]
-fn an_overlapping_span_must_say_what_the_safe_chain_says() {
-    let mut case = Case::new(Hardfork::Granite);
-    let safe = |case: &Case, number: u64, hash: u8, txs: Vec<Bytes>| SafeBlock {
-        reference: L2BlockRef {
-            hash: B256::repeat_byte(hash),
-            number,
-            timestamp: case.safe.timestamp - 2 * (case.safe.number - number),
-            l1_origin: case.l1[0].id(),
-            ..L2BlockRef::default()
-        },
-        transactions: txs,
-    };
-    let block =
-        |timestamp, byte| SpanBlock { epoch_num: 100, timestamp, transactions: vec![tx(byte)] };
-    let overlapping = |second: u8| {
-        let check = l1_ref(100).hash[..20].try_into().unwrap();
-        let blocks = vec![block(1206, 1), block(1208, second), block(1210, 2)];
-        SpanBatch::new([0x98; 20], check, blocks).unwrap()
-    };
-    assert_eq!(check_span(&case, &overlapping(1)), Verdict::NeedL2Block(498));
-    let parent = safe(&case, 498, 0x98, vec![]);
-    case.safe_blocks.insert(498, parent);
-    assert_eq!(check_span(&case, &overlapping(1)), Verdict::NeedL2Block(499));
-    let (first, second) =
-        (safe(&case, 499, 0x99, vec![tx(1)]), safe(&case, 500, 0xaa, vec![tx(1)]));
-    case.safe_blocks.insert(499, first);
-    case.safe_blocks.insert(500, second);
-    assert_eq!(check_span(&case, &overlapping(1)), Verdict::Accept);
-    assert_eq!(check_span(&case, &overlapping(2)), Verdict::Drop(R::Overlap(500)));
-    let batches = singular_batches(overlapping(1), &case.l1, &case.safe).unwrap();
-    assert_eq!(batches.len(), 1);
-
-    let misaligned = make(&case, vec![block(1207, 1), block(1211, 1)]);
-    assert_eq!(check_span(&case, &misaligned), Verdict::Drop(R::Misaligned));
-    case.safe.number = 0;
-    assert_eq!(check_span(&case, &overlapping(1)), Verdict::Drop(R::BeforeGenesis));
-}
-
-#[test]
-fn a_span_with_an_outdated_epoch_after_the_safe_head_has_no_singular_batches() {
-    let mut case = Case::new(Hardfork::Holocene);
-    case.safe.l1_origin = case.l1[1].id();
-    let outdated = singular_batches(span(&case), &case.l1, &case.safe);
-    assert_eq!(outdated, Err(R::EpochTooOld));
-    let unknown = singular_batches(span(&case), &case.l1[..0], &Case::new(Hardfork::Holocene).safe);
-    assert_eq!(unknown, Err(R::EpochUnknown));
+    assert_eq!(case.check(), Verdict::Future);
+    case.at(1210);
+    assert_eq!(case.check(), Verdict::Drop(R::Parent));
+    case.batch.parent_hash = case.safe.hash;
+    assert_eq!(case.check(), Verdict::Drop(R::IncludedTooLate));
+    case.inclusion = l1_ref(103);
+    assert_eq!(case.check(), Verdict::Drop(R::EpochTooOld));
+    case.batch.epoch_num = 101;
+    assert_eq!(case.check(), Verdict::Drop(R::EpochHash));
+    case.in_epoch(101);
+    assert_eq!(case.check(), Verdict::Drop(R::BeforeOrigin));
+    case.in_epoch(100);
+    case.l1[0].timestamp = 0;
+    case.config.max_sequencer_drift_config = 0;
+    case.config.schedule.set(Hardfork::Fjord, Some(1210));
+    assert_eq!(case.check(), Verdict::Drop(R::ActivationBlock));
+    case.config.schedule.set(Hardfork::Jovian, None);
+    assert_eq!(case.check(), Verdict::Drop(R::Drift));
+    case.l1[0].timestamp = 1200;
+    case.config.max_sequencer_drift_config = 600;
+    assert_eq!(case.check(), Verdict::Drop(R::DepositTx(0)));
+    case.batch.transactions = vec![tx(2)];
+    assert_eq!(case.check(), Verdict::Accept);
 }

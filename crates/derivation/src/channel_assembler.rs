@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use opal_protocol::{ChannelId, Frame, L1BlockRef, RollupConfig};
 
-use crate::channel_bank::concat;
 use crate::host::{ChannelDrop, Dropped, FrameDrop};
 
 /// The channel that is being put together.
@@ -15,8 +14,12 @@ struct StagingChannel {
     id: ChannelId,
     /// Number of the L1 block with its first frame.
     open_block: u64,
+    /// What the channel counts: its data, and an overhead for each frame.
     size: u64,
-    frames: Vec<Frame>,
+    /// Number of frames, which is the next frame's number.
+    frames: usize,
+    /// The frames' data.
+    data: Vec<u8>,
 }
 
 /// The fourth stage, from Holocene on.
@@ -50,120 +53,46 @@ impl ChannelAssembler {
     /// Adds a frame; gives the channel when that completes it.
     pub(crate) fn add(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         config: &RollupConfig,
         origin: &L1BlockRef,
         dropped: &mut VecDeque<Dropped>,
     ) -> Option<Vec<u8>> {
         let (id, number) = (frame.id, frame.number);
         if number == 0 {
-            let channel =
-                StagingChannel { id, open_block: origin.number, size: 0, frames: Vec::new() };
+            let open_block = origin.number;
+            let channel = StagingChannel { id, open_block, size: 0, frames: 0, data: Vec::new() };
             if let Some(old) = self.channel.replace(channel) {
                 let reason = ChannelDrop::Replaced;
                 dropped.push_back(Dropped::Channel { channel: old.id, reason });
             }
         }
-        let wrong = match &self.channel {
-            None => Some(FrameDrop::NoChannel),
-            Some(channel) if channel.id != id || usize::from(number) != channel.frames.len() => {
-                Some(FrameDrop::OutOfOrder)
+        let fitting = match &mut self.channel {
+            None => Err(FrameDrop::NoChannel),
+            Some(channel) if channel.id != id || usize::from(number) != channel.frames => {
+                Err(FrameDrop::OutOfOrder)
             }
-            Some(_) => None,
+            Some(channel) => Ok(channel),
         };
-        if let Some(reason) = wrong {
-            dropped.push_back(Dropped::Frame { channel: id, number, reason });
-            return None;
-        }
-        // Present: its absence is the first of the wrongs above.
-        let channel = self.channel.as_mut()?;
-        let is_last = frame.is_last;
+        let channel = match fitting {
+            Ok(channel) => channel,
+            Err(reason) => {
+                dropped.push_back(Dropped::Frame { channel: id, number, reason });
+                return None;
+            }
+        };
         channel.size += frame.memory_size();
-        channel.frames.push(frame);
+        channel.frames += 1;
+        channel.data.extend_from_slice(&frame.data);
         if channel.size > config.max_rlp_bytes_per_channel(origin.timestamp) {
             self.channel = None;
             dropped.push_back(Dropped::Channel { channel: id, reason: ChannelDrop::TooLarge });
             return None;
         }
-        if is_last {
-            return self.channel.take().map(|channel| concat(channel.frames.iter()));
-        }
-        None
+        if frame.is_last { self.channel.take().map(|channel| channel.data) } else { None }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::test_utils::{config_at, l1_ref};
-    use alloc::vec;
-    use alloy_primitives::Bytes;
-    use opal_protocol::Hardfork;
-
-    fn frame(id: u8, number: u16, data: &[u8], is_last: bool) -> Frame {
-        Frame { id: ChannelId([id; 16]), number, data: Bytes::copy_from_slice(data), is_last }
-    }
-
-    struct Bench(ChannelAssembler, RollupConfig, VecDeque<Dropped>);
-
-    impl Bench {
-        fn new() -> Self {
-            Self(ChannelAssembler::default(), config_at(Hardfork::Holocene), VecDeque::new())
-        }
-
-        fn add(&mut self, l1: u64, frame: Frame) -> Option<Vec<u8>> {
-            self.0.drop_timed_out(&self.1, &l1_ref(l1), &mut self.2);
-            self.0.add(frame, &self.1, &l1_ref(l1), &mut self.2)
-        }
-    }
-
-    #[test]
-    fn frames_in_order_make_a_channel() {
-        let mut b = Bench::new();
-        assert_eq!(b.add(1, frame(1, 0, b"a", false)), None);
-        assert_eq!(b.add(2, frame(1, 1, b"b", true)), Some(b"ab".to_vec()));
-        assert!(b.2.is_empty());
-    }
-
-    #[test]
-    fn gaps_repetitions_and_strangers_are_dropped() {
-        let mut b = Bench::new();
-        assert_eq!(b.add(1, frame(1, 1, b"b", true)), None);
-        assert_eq!(b.add(1, frame(1, 0, b"a", false)), None);
-        assert_eq!(b.add(1, frame(1, 2, b"c", true)), None);
-        assert_eq!(b.add(1, frame(2, 1, b"x", true)), None);
-        assert_eq!(b.2.len(), 3);
-        assert_eq!(b.add(1, frame(1, 1, b"b", true)), Some(b"ab".to_vec()));
-    }
-
-    #[test]
-    fn a_first_frame_replaces_the_channel() {
-        let mut b = Bench::new();
-        b.add(1, frame(1, 0, b"a", false));
-        assert_eq!(b.add(1, frame(2, 0, b"x", true)), Some(b"x".to_vec()));
-        assert_eq!(b.add(1, frame(1, 1, b"b", true)), None);
-    }
-
-    #[test]
-    fn the_channel_times_out_after_the_timeout_and_not_before() {
-        let mut b = Bench::new();
-        b.add(10, frame(1, 0, b"a", false));
-        assert_eq!(b.add(60, frame(1, 1, b"b", true)), Some(b"ab".to_vec()));
-        b.add(10, frame(1, 0, b"a", false));
-        assert_eq!(b.add(61, frame(1, 1, b"b", true)), None);
-        assert!(matches!(b.2[0], Dropped::Channel { reason: ChannelDrop::TimedOut, .. }));
-    }
-
-    #[test]
-    fn a_channel_larger_than_its_limit_is_dropped() {
-        let mut b = Bench::new();
-        let chunk = vec![0; 1_000_000];
-        for number in 0..99 {
-            assert_eq!(b.add(1, frame(1, number, &chunk, false)), None);
-        }
-        assert!(b.2.is_empty());
-        b.add(1, frame(1, 99, &chunk, false));
-        assert!(matches!(b.2[0], Dropped::Channel { reason: ChannelDrop::TooLarge, .. }));
-    }
-}
+#[path = "channel_assembler_tests.rs"]
+mod tests;

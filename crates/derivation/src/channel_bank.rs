@@ -1,7 +1,12 @@
 //! Channel bank (before Holocene): frames of many channels, in any order, until one is complete.
 //! Spec: `derivation.md`, "Channel Bank".
+//!
+//! A frame may open a channel, and the bank holds millions of the smallest ones before it is full.
+//! Nothing here therefore goes through all channels: each has a ticket, by which they stand in the
+//! order of their first frames, and those that are complete are kept as a set of tickets.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use opal_protocol::{ChannelId, Frame, Hardfork, L1BlockRef, RollupConfig};
@@ -19,7 +24,8 @@ struct Channel {
     highest: u16,
     /// Number of the last frame, once seen.
     end: Option<u16>,
-    frames: BTreeMap<u16, Frame>,
+    /// Copies: a slice would keep all of its transaction, of which the bank counts only the frame.
+    frames: BTreeMap<u16, Box<[u8]>>,
 }
 
 impl Channel {
@@ -32,7 +38,7 @@ impl Channel {
         self.end.is_some_and(|end| self.frames.len() == usize::from(end) + 1)
     }
 
-    fn add(&mut self, frame: Frame) -> Result<(), FrameDrop> {
+    fn add(&mut self, frame: &Frame) -> Result<(), FrameDrop> {
         if frame.is_last && self.end.is_some() {
             return Err(FrameDrop::SecondLast);
         }
@@ -54,15 +60,30 @@ impl Channel {
         }
         self.highest = self.highest.max(frame.number);
         self.size += frame.memory_size();
-        self.frames.insert(frame.number, frame);
+        self.frames.insert(frame.number, Box::from(frame.data.as_ref()));
         Ok(())
+    }
+
+    fn data(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.frames.values().map(|data| data.len()).sum());
+        for data in self.frames.values() {
+            out.extend_from_slice(data);
+        }
+        out
     }
 }
 
-/// The fourth stage, before Holocene. Its channels stand in the order of their first frames.
+/// The fourth stage, before Holocene.
 #[derive(Debug, Default)]
 pub(crate) struct ChannelBank {
-    channels: VecDeque<Channel>,
+    /// By ticket: in the order of their first frames, and so of their open blocks.
+    channels: BTreeMap<u64, Channel>,
+    tickets: BTreeMap<ChannelId, u64>,
+    /// Tickets of complete channels.
+    ready: BTreeSet<u64>,
+    next_ticket: u64,
+    /// Sum of the channels' sizes.
+    size: u64,
 }
 
 /// What [`ChannelBank::read`] found.
@@ -84,22 +105,18 @@ impl ChannelBank {
         origin: &L1BlockRef,
         dropped: &mut VecDeque<Dropped>,
     ) -> Read {
-        let Some(first) = self.channels.front() else { return Read::Nothing };
+        let Some((&oldest, first)) = self.channels.first_key_value() else { return Read::Nothing };
         if first.is_timed_out(config, origin) {
             let (channel, reason) = (first.id, ChannelDrop::TimedOut);
             dropped.push_back(Dropped::Channel { channel, reason });
-            self.channels.pop_front();
+            self.remove(oldest);
             return Read::TimedOut;
         }
+        // The oldest is not timed out, so no other is.
         let canyon = config.is_active(Hardfork::Canyon, origin.timestamp);
-        let readable = if canyon { self.channels.len() } else { 1 };
-        let found = self
-            .channels
-            .iter()
-            .take(readable)
-            .position(|channel| channel.is_ready() && !channel.is_timed_out(config, origin));
-        match found.and_then(|at| self.channels.remove(at)) {
-            Some(channel) => Read::Channel(concat(channel.frames.values())),
+        let readable = self.ready.first().copied().filter(|ticket| canyon || *ticket == oldest);
+        match readable.and_then(|ticket| self.remove(ticket)) {
+            Some(channel) => Read::Channel(channel.data()),
             None => Read::Nothing,
         }
     }
@@ -107,166 +124,54 @@ impl ChannelBank {
     /// Adds a frame, and drops the oldest channels while the bank is too large.
     pub(crate) fn ingest(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         config: &RollupConfig,
         origin: &L1BlockRef,
         dropped: &mut VecDeque<Dropped>,
     ) {
-        let (id, number) = (frame.id, frame.number);
-        let at = self.channels.iter().position(|channel| channel.id == id);
-        let at = at.unwrap_or_else(|| {
-            self.channels.push_back(Channel {
-                id,
-                open_block: origin.number,
-                size: 0,
-                highest: 0,
-                end: None,
-                frames: BTreeMap::new(),
-            });
-            self.channels.len() - 1
+        let ticket = *self.tickets.entry(frame.id).or_insert(self.next_ticket);
+        self.next_ticket = self.next_ticket.max(ticket + 1);
+        let channel = self.channels.entry(ticket).or_insert_with(|| Channel {
+            id: frame.id,
+            open_block: origin.number,
+            size: 0,
+            highest: 0,
+            end: None,
+            frames: BTreeMap::new(),
         });
-        let channel = &mut self.channels[at];
+        let before = channel.size;
         let added = if channel.is_timed_out(config, origin) {
             Err(FrameDrop::TimedOut)
         } else {
             channel.add(frame)
         };
         if let Err(reason) = added {
-            dropped.push_back(Dropped::Frame { channel: id, number, reason });
+            let (channel, number) = (frame.id, frame.number);
+            dropped.push_back(Dropped::Frame { channel, number, reason });
             return;
         }
-        let limit = config.max_channel_bank_size(origin.timestamp);
-        let mut total: u64 = self.channels.iter().map(|channel| channel.size).sum();
-        while total > limit {
-            let Some(oldest) = self.channels.pop_front() else { break };
-            total -= oldest.size;
-            let reason = ChannelDrop::BankFull;
-            dropped.push_back(Dropped::Channel { channel: oldest.id, reason });
+        self.size = self.size - before + channel.size;
+        if channel.is_ready() {
+            self.ready.insert(ticket);
+        }
+        while self.size > config.max_channel_bank_size(origin.timestamp) {
+            let Some((&oldest, _)) = self.channels.first_key_value() else { break };
+            if let Some(channel) = self.remove(oldest) {
+                let reason = ChannelDrop::BankFull;
+                dropped.push_back(Dropped::Channel { channel: channel.id, reason });
+            }
         }
     }
-}
 
-/// The data of frames in a row.
-pub(crate) fn concat<'a>(frames: impl Iterator<Item = &'a Frame> + Clone) -> Vec<u8> {
-    let mut out = Vec::with_capacity(frames.clone().map(|frame| frame.data.len()).sum());
-    for frame in frames {
-        out.extend_from_slice(&frame.data);
+    fn remove(&mut self, ticket: u64) -> Option<Channel> {
+        let channel = self.channels.remove(&ticket)?;
+        self.tickets.remove(&channel.id);
+        self.ready.remove(&ticket);
+        self.size -= channel.size;
+        Some(channel)
     }
-    out
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::test_utils::{config_at, l1_ref};
-    use alloc::vec;
-    use alloy_primitives::Bytes;
-
-    fn frame(id: u8, number: u16, data: &[u8], is_last: bool) -> Frame {
-        Frame { id: ChannelId([id; 16]), number, data: Bytes::copy_from_slice(data), is_last }
-    }
-
-    struct Bench {
-        bank: ChannelBank,
-        config: RollupConfig,
-        dropped: VecDeque<Dropped>,
-    }
-
-    impl Bench {
-        fn new(fork: Hardfork) -> Self {
-            Self { bank: ChannelBank::default(), config: config_at(fork), dropped: VecDeque::new() }
-        }
-
-        fn add(&mut self, l1: u64, frame: Frame) {
-            self.bank.ingest(frame, &self.config, &l1_ref(l1), &mut self.dropped);
-        }
-
-        fn read(&mut self, l1: u64) -> Read {
-            self.bank.read(&self.config, &l1_ref(l1), &mut self.dropped)
-        }
-    }
-
-    #[test]
-    fn frames_may_come_in_any_order() {
-        let mut b = Bench::new(Hardfork::Canyon);
-        b.add(1, frame(1, 2, b"c", true));
-        b.add(2, frame(1, 0, b"a", false));
-        assert_eq!(b.read(2), Read::Nothing);
-        b.add(3, frame(1, 1, b"b", false));
-        assert_eq!(b.read(3), Read::Channel(b"abc".to_vec()));
-        assert_eq!(b.read(3), Read::Nothing);
-        assert!(b.dropped.is_empty());
-    }
-
-    #[test]
-    fn repeated_late_and_surplus_frames_are_dropped() {
-        let mut b = Bench::new(Hardfork::Canyon);
-        b.add(1, frame(1, 0, b"a", false));
-        b.add(1, frame(1, 0, b"x", false));
-        b.add(1, frame(1, 5, b"z", false));
-        // The end prunes what lies beyond it.
-        b.add(1, frame(1, 1, b"b", true));
-        b.add(1, frame(1, 2, b"y", false));
-        b.add(1, frame(1, 3, b"y", true));
-        let reasons: Vec<_> = b
-            .dropped
-            .iter()
-            .map(|d| match d {
-                Dropped::Frame { reason, .. } => *reason,
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(
-            reasons,
-            vec![FrameDrop::Duplicate, FrameDrop::BeyondEnd, FrameDrop::SecondLast]
-        );
-        assert_eq!(b.read(1), Read::Channel(b"ab".to_vec()));
-    }
-
-    #[test]
-    fn before_canyon_only_the_oldest_channel_is_read() {
-        for (fork, expected) in
-            [(Hardfork::Regolith, Read::Nothing), (Hardfork::Canyon, Read::Channel(b"2".to_vec()))]
-        {
-            let mut b = Bench::new(fork);
-            b.add(1, frame(1, 0, b"1", false));
-            b.add(1, frame(2, 0, b"2", true));
-            assert_eq!(b.read(1), expected);
-        }
-    }
-
-    #[test]
-    fn a_channel_times_out_after_the_timeout_and_not_before() {
-        for (fork, timeout) in [(Hardfork::Canyon, 300), (Hardfork::Granite, 50)] {
-            let mut b = Bench::new(fork);
-            b.add(10, frame(1, 0, b"1", false));
-            b.add(10 + timeout, frame(1, 1, b"2", false));
-            assert!(b.dropped.is_empty());
-            b.add(11 + timeout, frame(1, 2, b"3", true));
-            assert!(matches!(
-                b.dropped.pop_front(),
-                Some(Dropped::Frame { reason: FrameDrop::TimedOut, .. })
-            ));
-            assert_eq!(b.read(11 + timeout), Read::TimedOut);
-            assert_eq!(b.read(11 + timeout), Read::Nothing);
-        }
-    }
-
-    #[test]
-    fn a_full_bank_drops_its_oldest_channel() {
-        let mut b = Bench::new(Hardfork::Canyon);
-        let chunk = vec![0; 1_000_000];
-        for number in 0..99 {
-            b.add(1, frame(1, number, &chunk, false));
-        }
-        assert!(b.dropped.is_empty());
-        b.add(1, frame(2, 0, &chunk, false));
-        assert!(matches!(
-            b.dropped.pop_front(),
-            Some(Dropped::Channel { reason: ChannelDrop::BankFull, .. })
-        ));
-        b.add(1, frame(2, 1, b"", true));
-        assert!(matches!(b.read(1), Read::Channel(_)));
-    }
-}
+#[path = "channel_bank_tests.rs"]
+mod tests;

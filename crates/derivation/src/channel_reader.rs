@@ -94,3 +94,7 @@ impl ChannelInReader {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "channel_reader_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 
 use opal_protocol::{BlockId, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch};
 
-use crate::host::ResetReason;
+use crate::host::{Pull, ResetReason, Stall};
 
 /// Consecutive L1 blocks from the current epoch to the origin, and the rest of a span batch.
 #[derive(Debug)]
@@ -100,27 +100,25 @@ impl Epochs {
     }
 
     /// The empty batch that derivation makes itself when the sequencing window of the epoch has
-    /// expired and no batch came. `None` when there is none to make yet; the epoch may have been
-    /// advanced then.
+    /// expired and no batch came.
     pub(crate) fn next_empty(
         &mut self,
         config: &RollupConfig,
         out_of_data: bool,
         parent: &L2BlockRef,
-    ) -> Option<SingularBatch> {
-        let epoch = self.epoch()?;
+    ) -> Empty {
+        let Some(epoch) = self.epoch() else { return Empty::NotYet };
         let expiry = epoch.number.saturating_add(config.seq_window_size);
         let expired = expiry < self.origin.number || (expiry == self.origin.number && out_of_data);
-        let next_epoch = *self.blocks.get(1)?;
-        if !expired {
-            return None;
-        }
+        let Some(next_epoch) = self.blocks.get(1).filter(|_| expired) else {
+            return Empty::NotYet;
+        };
         let first_of_epoch = epoch.number == parent.l1_origin.number.wrapping_add(1);
         let timestamp = parent.timestamp.saturating_add(config.block_time);
         // Until L2 time reaches the next epoch's; but each epoch has one block at least.
         if timestamp < next_epoch.timestamp || first_of_epoch {
             let BlockId { hash, number } = epoch.id();
-            return Some(SingularBatch {
+            return Empty::Batch(SingularBatch {
                 parent_hash: parent.hash,
                 epoch_num: number,
                 epoch_hash: hash,
@@ -129,6 +127,33 @@ impl Epochs {
             });
         }
         self.blocks.pop_front();
-        None
+        Empty::EpochAdvanced
     }
 }
+
+/// What [`Epochs::next_empty`] came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Empty {
+    /// The empty batch.
+    Batch(SingularBatch),
+    /// The epoch had all its blocks and was left. What is at hand must be judged again, before the
+    /// next L1 block is read: what comes out may not depend on how early that is provided.
+    EpochAdvanced,
+    /// The sequencing window has not expired, or the next epoch is not known.
+    NotYet,
+}
+
+impl Empty {
+    /// The batch, or why the batch stage has none.
+    pub(crate) fn pull(self) -> Pull<SingularBatch> {
+        match self {
+            Self::Batch(batch) => Ok(batch),
+            Self::EpochAdvanced => Err(Stall::Again),
+            Self::NotYet => Err(Stall::Eof),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "epochs_tests.rs"]
+mod tests;

@@ -28,6 +28,11 @@ impl FrameQueue {
         self.frames.clear();
     }
 
+    #[cfg(test)]
+    pub(crate) fn push(&mut self, frame: Frame) {
+        self.frames.push_back(frame);
+    }
+
     /// Takes in the data of one transaction or blob. One malformed frame makes all of it void.
     pub(crate) fn load(
         &mut self,
@@ -86,62 +91,5 @@ fn in_order(frames: Vec<Frame>, dropped: &mut VecDeque<Dropped>) -> Vec<Frame> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use alloc::vec;
-    use alloy_primitives::Bytes;
-    use opal_protocol::ChannelId;
-
-    fn frame(id: u8, number: u16, is_last: bool) -> Frame {
-        Frame { id: ChannelId([id; 16]), number, data: Bytes::new(), is_last }
-    }
-
-    fn kept(frames: Vec<Frame>) -> Vec<(u8, u16)> {
-        in_order(frames, &mut VecDeque::new()).iter().map(|f| (f.id.0[0], f.number)).collect()
-    }
-
-    #[test]
-    fn holocene_keeps_what_stands_in_order() {
-        let frames = vec![frame(1, 0, false), frame(1, 1, true), frame(2, 0, false)];
-        assert_eq!(kept(frames), [(1, 0), (1, 1), (2, 0)]);
-        // A transaction may go on with a channel of an earlier one.
-        assert_eq!(kept(vec![frame(1, 4, false), frame(1, 5, true)]), [(1, 4), (1, 5)]);
-    }
-
-    #[test]
-    fn holocene_drops_gaps_repetitions_and_what_follows_a_last_frame() {
-        assert_eq!(kept(vec![frame(1, 0, false), frame(1, 2, false)]), [(1, 0)]);
-        assert_eq!(kept(vec![frame(1, 0, false), frame(1, 0, false)]), [(1, 0)]);
-        assert_eq!(kept(vec![frame(1, 0, true), frame(1, 1, false)]), [(1, 0)]);
-        assert_eq!(kept(vec![frame(1, 0, false), frame(2, 1, false)]), [(1, 0)]);
-        assert_eq!(kept(vec![frame(1, 0, true), frame(2, 3, false)]), [(1, 0)]);
-    }
-
-    #[test]
-    fn holocene_first_frame_removes_the_whole_open_channel_before_it() {
-        let frames = vec![
-            frame(1, 0, true),
-            frame(2, 0, false),
-            frame(2, 1, false),
-            frame(2, 2, false),
-            frame(3, 0, true),
-        ];
-        assert_eq!(kept(frames), [(1, 0), (3, 0)]);
-        assert_eq!(kept(vec![frame(1, 7, false), frame(2, 0, true)]), [(2, 0)]);
-    }
-
-    #[test]
-    fn before_holocene_everything_is_kept_but_a_malformed_transaction_gives_nothing() {
-        let mut queue = FrameQueue::default();
-        let mut dropped = VecDeque::new();
-        let frames = [frame(1, 0, false), frame(2, 5, false), frame(1, 0, false)];
-        let data = opal_protocol::batcher_tx::encode_batcher_data(&frames);
-        queue.load(&data, false, &mut dropped);
-        assert_eq!(queue.frames.len(), 3);
-        let mut broken = data.to_vec();
-        broken.pop();
-        queue.load(&broken.into(), false, &mut dropped);
-        assert_eq!((queue.frames.len(), dropped.len()), (3, 1));
-    }
-}
+#[path = "frame_queue_tests.rs"]
+mod tests;

@@ -344,6 +344,8 @@ pub(crate) struct Inbox {
     pub(crate) blobs: Option<(BlockId, Vec<Box<Blob>>)>,
     /// Blobs of the origin that cannot be had.
     pub(crate) blobs_missing: Option<BlockId>,
+    /// The block of the safe chain that was asked for and not provided yet.
+    pub(crate) l2_wanted: Option<u64>,
     /// Blocks of the safe chain, for the span batch that is being checked.
     pub(crate) l2_blocks: BTreeMap<u64, SafeBlock>,
 }

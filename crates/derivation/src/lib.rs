@@ -84,4 +84,6 @@ mod batch_validity_tests;
 #[cfg(test)]
 mod consolidate_tests;
 #[cfg(test)]
+mod span_validity_tests;
+#[cfg(test)]
 mod test_utils;

@@ -141,12 +141,19 @@ impl Derivation {
             };
             match stall {
                 Stall::Again => {}
+                // What was dropped is told before the next L1 block, whether that is here or not.
+                Stall::Eof | Stall::Need(_) if !self.dropped.is_empty() => {}
                 Stall::Eof => match self.advance() {
                     Ok(Some(step)) => return step,
                     Ok(None) => {}
                     Err(reason) => self.halted = Some(Step::Reset(reason)),
                 },
-                Stall::Need(request) => return Step::Need(request),
+                Stall::Need(request) => {
+                    if let Request::L2Block { number } = request {
+                        self.inbox.l2_wanted = Some(number);
+                    }
+                    return Step::Need(request);
+                }
                 Stall::Reset(reason) => self.halted = Some(Step::Reset(reason)),
                 Stall::Critical(error) => self.halted = Some(Step::Critical(error)),
             }
@@ -264,10 +271,10 @@ impl Derivation {
                 Ok(())
             }
             Input::L2Block(block) => {
-                let reference =
-                    opal_protocol::l2_block_ref(&self.config, block.hash, &block.block)?;
-                // Only blocks of the safe chain are ever asked for.
-                if reference.number <= self.safe.block.number {
+                if self.inbox.l2_wanted == Some(block.header().number) {
+                    let reference =
+                        opal_protocol::l2_block_ref(&self.config, block.hash, &block.block)?;
+                    self.inbox.l2_wanted = None;
                     let encode = |tx: &TxEnvelope| {
                         alloy_eips::eip2718::Encodable2718::encoded_2718(tx).into()
                     };
@@ -338,11 +345,8 @@ impl Derivation {
                 {
                     return Err(ExecutedError::Mismatch { block: block.id(), parent });
                 }
-                let mut system_config =
+                let system_config =
                     system_config_after(&self.config, &executing.system_config, block.timestamp);
-                // An activation block may have more gas than the configuration says.
-                system_config.gas_limit =
-                    given.attributes.gas_limit.unwrap_or(system_config.gas_limit);
                 self.pending = Head { block, system_config };
                 if given.concluding {
                     self.safe = self.pending;

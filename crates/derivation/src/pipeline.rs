@@ -81,6 +81,12 @@ impl Pipeline {
         }
     }
 
+    /// A frame as if it came out of the origin.
+    #[cfg(test)]
+    pub(crate) fn queue_frame(&mut self, frame: Frame) {
+        self.frames.push(frame);
+    }
+
     /// The next batch in the order of L1.
     pub(crate) fn next_batch(&mut self, ctx: &mut Context<'_>) -> Pull<DecodedBatch> {
         if !self.reader.is_open() {
@@ -103,7 +109,7 @@ impl Pipeline {
                 }
                 let frame = self.next_frame(ctx)?;
                 if let ChannelStage::Bank(bank) = &mut self.channels {
-                    bank.ingest(frame, ctx.config, &origin, ctx.dropped);
+                    bank.ingest(&frame, ctx.config, &origin, ctx.dropped);
                 }
                 Err(Stall::Again)
             }
@@ -112,7 +118,7 @@ impl Pipeline {
                 let frame = self.next_frame(ctx)?;
                 match &mut self.channels {
                     ChannelStage::Assembler(assembler) => {
-                        assembler.add(frame, ctx.config, &origin, ctx.dropped).ok_or(Stall::Again)
+                        assembler.add(&frame, ctx.config, &origin, ctx.dropped).ok_or(Stall::Again)
                     }
                     ChannelStage::Bank(_) => Err(Stall::Again),
                 }

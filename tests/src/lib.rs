@@ -4,6 +4,7 @@
 
 pub mod clients;
 pub mod process;
+pub mod registry;
 pub mod stack;
 pub mod vectors;
 

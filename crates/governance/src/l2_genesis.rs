@@ -188,6 +188,7 @@ mod tests {
     use crate::in_process::GenesisEvm;
     use alloy_primitives::{U256, address};
     use alloy_sol_types::{SolCall, SolEvent};
+    use opal_protocol::BlockId;
     use opal_protocol::config::BaseFeeConfig;
     use opal_protocol::contracts::{IGasPriceOracle, IL1Block, IL2ToL1MessagePasser};
     use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
@@ -323,8 +324,16 @@ mod tests {
     }
 
     fn rollup_config_of(intent: &Intent) -> opal_protocol::RollupConfig {
-        let (l1, l2) = Default::default();
-        crate::rollup_config::rollup_config(intent, &Default::default(), 900, l1, l2, TIME).unwrap()
+        let [l1, l2] = [1, 2].map(|n| BlockId { hash: B256::with_last_byte(n), number: 0 });
+        crate::rollup_config::rollup_config(
+            intent,
+            &crate::devnet_genesis(intent, TIME).unwrap().addresses,
+            900,
+            l1,
+            l2,
+            TIME,
+        )
+        .unwrap()
     }
 
     #[test]

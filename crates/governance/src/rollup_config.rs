@@ -31,8 +31,8 @@ pub fn rollup_config(
         batch_inbox_address: intent.batch_inbox(),
         deposit_contract_address: addresses.optimism_portal_proxy,
         l1_system_config_address: addresses.system_config_proxy,
-        protocol_versions_address: Default::default(),
         chain_op_config: intent.eip1559,
+        ..RollupConfig::default()
     };
     config.check()?;
     Ok(config)

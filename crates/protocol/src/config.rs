@@ -1,17 +1,20 @@
-//! The rollup configuration, field-compatible with op-node's `rollup.json`.
+//! The rollup configuration: what a chain is, and what follows from its forks. How `rollup.json`
+//! is read and written: `config_json`.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use alloy_primitives::Address;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-use serde_json::{Map, Value};
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
 
 use crate::hardfork::TABLE;
-use crate::{BlockId, Hardfork, HardforkSchedule, SystemConfig};
+use crate::l1_fees::L1BlobSchedule;
+use crate::upgrades::UpgradeBundles;
+use crate::{BlockId, Hardfork, HardforkSchedule, SystemConfig, suggest};
 
 /// Where the rollup begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Genesis {
     /// The L1 block that the L2 genesis block has as its origin.
     pub l1: BlockId,
@@ -48,8 +51,59 @@ impl Default for BaseFeeConfig {
     }
 }
 
-/// Everything that derivation must know about a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the commitments of an alt-DA chain's batches are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommitmentType {
+    /// The hash of the data, which a contract on L1 lets anyone challenge.
+    #[serde(rename = "KeccakCommitment")]
+    Keccak,
+    /// Bytes that only the DA server understands.
+    #[serde(rename = "GenericCommitment")]
+    Generic,
+}
+
+/// Where a chain keeps its batches that does not post them to L1. Spec: `experimental/alt-da.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AltDaConfig {
+    /// The DataAvailabilityChallenge on L1; zero for generic commitments.
+    #[serde(rename = "da_challenge_contract_address", skip_serializing_if = "is_zero")]
+    pub challenge_address: Address,
+    /// Kind of the commitments.
+    #[serde(rename = "da_commitment_type")]
+    pub commitment_type: CommitmentType,
+    /// L1 blocks in which a commitment can be challenged.
+    #[serde(rename = "da_challenge_window")]
+    pub challenge_window: u64,
+    /// L1 blocks in which a challenge can be answered.
+    #[serde(rename = "da_resolve_window")]
+    pub resolve_window: u64,
+}
+
+impl AltDaConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid =
+            |field, value: &str| Err(ConfigError::Invalid { field, value: value.to_string() });
+        let address = "alt_da.da_challenge_contract_address";
+        match (self.commitment_type, self.challenge_address.is_zero()) {
+            (CommitmentType::Keccak, true) => {
+                return invalid(address, "zero with keccak commitments");
+            }
+            (CommitmentType::Generic, false) => {
+                return invalid(address, "given with generic commitments");
+            }
+            _ => {}
+        }
+        match (self.challenge_window, self.resolve_window) {
+            (0, _) => invalid("alt_da.da_challenge_window", "0"),
+            (_, 0) => invalid("alt_da.da_resolve_window", "0"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Everything that derivation must know about a chain. The default is the base of struct updates:
+/// no chain has it, and [`RollupConfig::check`] refuses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RollupConfig {
     /// Where the rollup begins.
     pub genesis: Genesis,
@@ -82,124 +136,100 @@ pub struct RollupConfig {
     pub protocol_versions_address: Address,
     /// The chain's EIP-1559 parameters.
     pub chain_op_config: BaseFeeConfig,
-}
-
-/// `rollup.json` without the fork times.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigJson {
-    genesis: Genesis,
-    block_time: u64,
-    #[serde(default)]
-    max_sequencer_drift: u64,
-    seq_window_size: u64,
-    channel_timeout: u64,
-    l1_chain_id: u64,
-    l2_chain_id: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pectra_blob_schedule_time: Option<u64>,
-    batch_inbox_address: Address,
-    deposit_contract_address: Address,
-    l1_system_config_address: Address,
-    // Written by older releases of the reference node; read and passed on, never required.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    protocol_versions_address: Address,
-    #[serde(default)]
-    chain_op_config: BaseFeeConfig,
+    /// Whether the gas that Karst's first block may use on top of the gas limit stays a part of the
+    /// gas limit, until L1 sets another. So it was on chains that activated Karst with an early
+    /// release of the reference node.
+    pub keep_karst_upgrade_gas: bool,
+    /// Chain ids of the dependency set that the chain is in, itself among them; empty without one.
+    /// Matters to interop's first block. A key of our own in `rollup.json`.
+    pub dependency_set: BTreeSet<u64>,
+    /// SHA-256 of upgrade bundles that the chain has instead of the public ones, or that are not
+    /// public. A key of our own in `rollup.json`.
+    pub upgrade_bundles: BTreeMap<Hardfork, B256>,
+    /// The bundles themselves, as far as they were loaded. No part of `rollup.json`.
+    pub upgrades: UpgradeBundles,
+    /// Where batches lie, if not on L1.
+    pub alt_da: Option<AltDaConfig>,
+    /// Blob parameters of an L1 that [`l1_fees`](crate::l1_fees) has no table of. No part of
+    /// `rollup.json`: the L1's own genesis has them.
+    pub l1_blob_schedule: Option<L1BlobSchedule>,
 }
 
 fn is_zero(address: &Address) -> bool {
     address.is_zero()
 }
 
-impl Serialize for RollupConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let json = ConfigJson {
-            genesis: self.genesis.clone(),
-            block_time: self.block_time,
-            max_sequencer_drift: self.max_sequencer_drift_config,
-            seq_window_size: self.seq_window_size,
-            channel_timeout: self.channel_timeout_config,
-            l1_chain_id: self.l1_chain_id,
-            l2_chain_id: self.l2_chain_id,
-            pectra_blob_schedule_time: self.pectra_blob_schedule_time,
-            batch_inbox_address: self.batch_inbox_address,
-            deposit_contract_address: self.deposit_contract_address,
-            l1_system_config_address: self.l1_system_config_address,
-            protocol_versions_address: self.protocol_versions_address,
-            chain_op_config: self.chain_op_config,
-        };
-        let mut value = serde_json::to_value(json).map_err(S::Error::custom)?;
-        if let Value::Object(map) = &mut value {
-            for row in &TABLE {
-                if let (Some(key), Some(time)) = (row.rollup_key, self.schedule.time(row.fork)) {
-                    map.insert(key.to_string(), time.into());
-                }
-            }
-        }
-        value.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for RollupConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut map = Map::deserialize(deserializer)?;
-        let mut schedule = HardforkSchedule::at_genesis(Hardfork::Bedrock);
-        for row in &TABLE {
-            let Some(key) = row.rollup_key else { continue };
-            match map.remove(key) {
-                None | Some(Value::Null) => {}
-                Some(value) => {
-                    let time = value.as_u64().ok_or_else(|| {
-                        D::Error::custom(alloc::format!("{key}: {value} is not a time in seconds"))
-                    })?;
-                    schedule.set(row.fork, Some(time));
-                }
-            }
-        }
-        let json: ConfigJson =
-            serde_json::from_value(Value::Object(map)).map_err(D::Error::custom)?;
-        Ok(Self {
-            genesis: json.genesis,
-            block_time: json.block_time,
-            max_sequencer_drift_config: json.max_sequencer_drift,
-            seq_window_size: json.seq_window_size,
-            channel_timeout_config: json.channel_timeout,
-            l1_chain_id: json.l1_chain_id,
-            l2_chain_id: json.l2_chain_id,
-            schedule,
-            pectra_blob_schedule_time: json.pectra_blob_schedule_time,
-            batch_inbox_address: json.batch_inbox_address,
-            deposit_contract_address: json.deposit_contract_address,
-            l1_system_config_address: json.l1_system_config_address,
-            protocol_versions_address: json.protocol_versions_address,
-            chain_op_config: json.chain_op_config,
-        })
-    }
-}
+/// How far L2 time may run ahead of its L1 origin from Fjord on, in seconds.
+pub(crate) const FJORD_MAX_SEQUENCER_DRIFT: u64 = 1800;
+/// L1 blocks for which a channel stays open from Granite on.
+pub(crate) const GRANITE_CHANNEL_TIMEOUT: u64 = 50;
 
 /// Why a rollup configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The JSON has a wrong shape.
+    /// The file is no JSON, or names a key twice.
     #[error("rollup config: {0}")]
     Json(String),
+    /// A field that the configuration must have.
+    #[error("rollup config: {field} is missing")]
+    Missing {
+        /// Path of the field.
+        field: String,
+    },
+    /// A field that no configuration has. Nothing is passed over in silence: it could be one that
+    /// changes what the chain is.
+    #[error("rollup config: unknown field \"{field}\"{}", suggest::did_you_mean(nearest.as_deref()))]
+    UnknownField {
+        /// Path of the field.
+        field: String,
+        /// The field that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A field that can't be read, or contradicts another one.
+    #[error("rollup config: {field}: {reason}")]
+    Field {
+        /// Path of the field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A field has a value that no chain can have.
     #[error("rollup config: {field} must not be {value}")]
     Invalid {
-        /// Name of the JSON field.
+        /// Path of the field.
         field: &'static str,
         /// The value it has.
         value: String,
     },
     /// Forks activate in the wrong order.
-    #[error("rollup config: {later} is scheduled before {earlier}; forks activate in order")]
+    #[error("rollup config: {}", fork_order(*earlier, *earlier_time, *later, *later_time))]
     ForkOrder {
         /// The fork that must come first.
         earlier: Hardfork,
+        /// When it activates, if it does.
+        earlier_time: Option<u64>,
         /// The fork that needs it.
         later: Hardfork,
+        /// When that activates.
+        later_time: Option<u64>,
     },
+}
+
+fn fork_order(
+    earlier: Hardfork,
+    first: Option<u64>,
+    later: Hardfork,
+    second: Option<u64>,
+) -> String {
+    let at = |time: Option<u64>| match time {
+        Some(time) => alloc::format!("at {time}"),
+        None => "nowhere".to_string(),
+    };
+    alloc::format!(
+        "{later} is scheduled {} and {earlier}, which it builds on, {}; forks activate in order",
+        at(second),
+        at(first)
+    )
 }
 
 impl RollupConfig {
@@ -208,40 +238,82 @@ impl RollupConfig {
     /// # Errors
     /// On JSON of the wrong shape, an unknown field, or values that no chain can have.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            serde_json::from_str(json).map_err(|e| ConfigError::Json(e.to_string()))?;
+        let config = crate::config_json::from_str(json)?;
         config.check()?;
         Ok(config)
     }
 
-    /// Refuses values that no chain can have.
+    /// Refuses values that no chain can have. The rules are those of the reference node, and: no
+    /// EIP-1559 parameter is zero, every fork is in order and not only those up to Isthmus, and
+    /// alt-DA has its windows.
     ///
     /// # Errors
     /// The first field that is wrong.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |field, value: u64| ConfigError::Invalid { field, value: value.to_string() };
-        if self.block_time == 0 {
-            return Err(invalid("block_time", 0));
+        let (genesis, system) = (&self.genesis, &self.genesis.system_config);
+        let fees = &self.chain_op_config;
+        let at_least = [
+            ("block_time", self.block_time, 1),
+            ("channel_timeout", self.channel_timeout_config, 1),
+            ("seq_window_size", self.seq_window_size, 2),
+            ("max_sequencer_drift", self.max_sequencer_drift_config, 1),
+            ("genesis.l2_time", genesis.l2_time, 1),
+            ("genesis.system_config.gasLimit", system.gas_limit, 1),
+            ("l1_chain_id", self.l1_chain_id, 1),
+            ("l2_chain_id", self.l2_chain_id, 1),
+            ("chain_op_config.eip1559Elasticity", fees.elasticity, 1),
+            ("chain_op_config.eip1559Denominator", fees.denominator, 1),
+            ("chain_op_config.eip1559DenominatorCanyon", fees.denominator_canyon, 1),
+        ];
+        for (field, value, least) in at_least {
+            if value < least {
+                return Err(ConfigError::Invalid { field, value: value.to_string() });
+            }
         }
-        if self.seq_window_size < 2 {
-            return Err(invalid("seq_window_size", self.seq_window_size));
+        let not_zero = [
+            ("genesis.l1.hash", genesis.l1.hash.is_zero()),
+            ("genesis.l2.hash", genesis.l2.hash.is_zero()),
+            ("genesis.system_config.batcherAddr", system.batcher_address.is_zero()),
+            ("genesis.system_config.scalar", system.scalar.is_zero()),
+            ("batch_inbox_address", self.batch_inbox_address.is_zero()),
+            ("deposit_contract_address", self.deposit_contract_address.is_zero()),
+        ];
+        for (field, zero) in not_zero {
+            if zero {
+                return Err(ConfigError::Invalid { field, value: "zero".to_string() });
+            }
         }
-        if self.channel_timeout_config == 0 {
-            return Err(invalid("channel_timeout", 0));
+        if genesis.l1.hash == genesis.l2.hash {
+            let value = alloc::format!("{}, the hash of the L1 block", genesis.l2.hash);
+            return Err(ConfigError::Invalid { field: "genesis.l2.hash", value });
         }
         if self.l1_chain_id == self.l2_chain_id {
-            return Err(invalid("l2_chain_id", self.l2_chain_id));
+            let value = alloc::format!("{}, the chain id of the L1", self.l2_chain_id);
+            return Err(ConfigError::Invalid { field: "l2_chain_id", value });
         }
-        if self.chain_op_config.elasticity == 0 || self.chain_op_config.denominator == 0 {
-            return Err(invalid("chain_op_config", 0));
-        }
-        if self.chain_op_config.denominator_canyon == 0 {
-            return Err(invalid("chain_op_config.eip1559DenominatorCanyon", 0));
+        if let Some(alt_da) = &self.alt_da {
+            alt_da.check()?;
         }
         if let Some((earlier, later)) = self.schedule.out_of_order() {
-            return Err(ConfigError::ForkOrder { earlier, later });
+            let time = |fork| self.schedule.time(fork);
+            let (earlier_time, later_time) = (time(earlier), time(later));
+            return Err(ConfigError::ForkOrder { earlier, earlier_time, later, later_time });
         }
         Ok(())
+    }
+
+    /// The forks that have no activation time.
+    pub fn unscheduled(&self) -> Vec<Hardfork> {
+        let forks = TABLE.iter().map(|row| row.fork);
+        forks.filter(|fork| self.schedule.time(*fork).is_none()).collect()
+    }
+
+    /// Whether the chain probably lacks [`Self::pectra_blob_schedule_time`]: it began before its L1
+    /// took Prague, and the L1 is one on which no node had the right blob parameters then.
+    pub fn probably_lacks_pectra_blob_schedule(&self) -> bool {
+        let prague = crate::l1_fees::PRAGUE_TIMES.iter().find(|(id, _)| *id == self.l1_chain_id);
+        self.pectra_blob_schedule_time.is_none()
+            && prague.is_some_and(|(_, time)| *time >= self.genesis.l2_time)
     }
 
     /// Whether a fork is active in an L2 block (or, where the spec says so, an L1 block) with this
@@ -262,7 +334,7 @@ impl RollupConfig {
     /// of the L1 origin. Spec: `fjord/derivation.md`, "Constant maximum sequencer drift".
     pub fn max_sequencer_drift(&self, origin_time: u64) -> u64 {
         if self.is_active(Hardfork::Fjord, origin_time) {
-            1800
+            FJORD_MAX_SEQUENCER_DRIFT
         } else {
             self.max_sequencer_drift_config
         }
@@ -271,7 +343,11 @@ impl RollupConfig {
     /// L1 blocks for which a channel stays open; `l1_time` is the timestamp of the L1 block that
     /// includes the frame. Spec: `granite/derivation.md`.
     pub fn channel_timeout(&self, l1_time: u64) -> u64 {
-        if self.is_active(Hardfork::Granite, l1_time) { 50 } else { self.channel_timeout_config }
+        if self.is_active(Hardfork::Granite, l1_time) {
+            GRANITE_CHANNEL_TIMEOUT
+        } else {
+            self.channel_timeout_config
+        }
     }
 
     /// Bytes that all channels of the bank may hold before the oldest is dropped. Spec:
@@ -295,67 +371,5 @@ impl RollupConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn sample() -> RollupConfig {
-        let mut schedule = HardforkSchedule::at_genesis(Hardfork::Granite);
-        schedule.set(Hardfork::Holocene, Some(77));
-        RollupConfig {
-            genesis: Genesis {
-                l1: BlockId::default(),
-                l2: BlockId::default(),
-                l2_time: 10,
-                system_config: SystemConfig { gas_limit: 30_000_000, ..Default::default() },
-            },
-            block_time: 2,
-            max_sequencer_drift_config: 600,
-            seq_window_size: 3600,
-            channel_timeout_config: 300,
-            l1_chain_id: 900,
-            l2_chain_id: 901,
-            schedule,
-            pectra_blob_schedule_time: None,
-            batch_inbox_address: Address::ZERO,
-            deposit_contract_address: Address::ZERO,
-            l1_system_config_address: Address::ZERO,
-            protocol_versions_address: Address::ZERO,
-            chain_op_config: BaseFeeConfig::default(),
-        }
-    }
-
-    #[test]
-    fn json_round_trip_keeps_everything() {
-        let config = sample();
-        let json = serde_json::to_string(&config).unwrap();
-        assert!(json.contains("\"holocene_time\":77") && !json.contains("isthmus_time"));
-        assert_eq!(RollupConfig::from_json(&json).unwrap(), config);
-    }
-
-    #[test]
-    fn unknown_fields_and_wrong_values_are_errors() {
-        let mut value = serde_json::to_value(sample()).unwrap();
-        value["custom_gas_token"] = true.into();
-        let error = RollupConfig::from_json(&value.to_string()).unwrap_err();
-        assert!(error.to_string().contains("custom_gas_token"), "{error}");
-
-        let mut config = sample();
-        config.block_time = 0;
-        assert!(matches!(config.check(), Err(ConfigError::Invalid { field: "block_time", .. })));
-        let mut config = sample();
-        config.schedule.set(Hardfork::Jovian, Some(1));
-        assert!(matches!(config.check(), Err(ConfigError::ForkOrder { .. })));
-    }
-
-    #[test]
-    fn limits_follow_their_forks() {
-        let mut config = sample();
-        config.schedule = HardforkSchedule::at_genesis(Hardfork::Ecotone);
-        config.schedule.set(Hardfork::Fjord, Some(100));
-        config.schedule.set(Hardfork::Granite, Some(200));
-        assert_eq!((config.max_sequencer_drift(99), config.max_sequencer_drift(100)), (600, 1800));
-        assert_eq!((config.channel_timeout(199), config.channel_timeout(200)), (300, 50));
-        assert_eq!(config.timestamp_of(3), 16);
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

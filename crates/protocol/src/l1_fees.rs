@@ -1,5 +1,7 @@
 //! The blob base fee of an L1 block, as the L1 attributes deposit reports it.
 
+use alloc::vec::Vec;
+
 use alloy_consensus::Header;
 use alloy_primitives::U256;
 
@@ -21,6 +23,36 @@ const BPO_FORKS: [(u64, u64, u64); 4] = [
     (17_000, 1_759_800_000, 1_760_389_824),
     (560_048, 1_762_365_720, 1_762_955_544),
 ];
+
+/// L1 chain id and time of Prague on the testnets where the chains of that time went on with
+/// Cancun's blob parameters. Spec: `pectra-blob-schedule/overview.md`.
+pub(crate) const PRAGUE_TIMES: [(u64, u64); 2] =
+    [(17_000, 1_740_434_112), (11_155_111, 1_741_159_776)];
+
+/// Blob parameters of an L1 as its genesis gives them: pairs of the time from which one holds, in
+/// seconds, and the `baseFeeUpdateFraction`. Before the first there are no blobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct L1BlobSchedule {
+    entries: Vec<(u64, u64)>,
+}
+
+impl L1BlobSchedule {
+    /// Of two entries with one time the later one holds. Fractions of zero are left out.
+    pub fn new(entries: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut entries: Vec<_> =
+            entries.into_iter().filter(|(_, fraction)| *fraction != 0).collect();
+        entries.sort_by_key(|(time, _)| *time);
+        Self { entries }
+    }
+
+    /// Blob base fee of an L1 block in wei; `None` before Cancun.
+    pub fn blob_base_fee(&self, header: &Header) -> Option<U256> {
+        let excess = header.excess_blob_gas?;
+        let (_, fraction) =
+            self.entries.iter().rev().find(|(time, _)| header.timestamp >= *time)?;
+        Some(fake_exponential(excess, *fraction))
+    }
+}
 
 /// The update fraction that an L1 block's blob base fee is computed with. Chains outside the table
 /// have Prague's parameters once their headers carry a requests hash, Cancun's before.

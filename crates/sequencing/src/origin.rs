@@ -111,16 +111,15 @@ mod tests {
     use opal_protocol::{Hardfork, HardforkSchedule};
 
     fn config(newest: Hardfork) -> RollupConfig {
-        let json = r#"{"genesis":{"l1":{"hash":"0x0000000000000000000000000000000000000000000000000000000000000001","number":0},
-            "l2":{"hash":"0x0000000000000000000000000000000000000000000000000000000000000002","number":0},"l2_time":0,
-            "system_config":{"batcherAddr":"0x0000000000000000000000000000000000000000",
-            "overhead":"0x0000000000000000000000000000000000000000000000000000000000000000",
-            "scalar":"0x0000000000000000000000000000000000000000000000000000000000000000","gasLimit":30000000}},
-            "block_time":2,"max_sequencer_drift":600,"seq_window_size":3600,"channel_timeout":300,"l1_chain_id":900,"l2_chain_id":901,
-            "batch_inbox_address":"0x0000000000000000000000000000000000000000",
-            "deposit_contract_address":"0x0000000000000000000000000000000000000000",
-            "l1_system_config_address":"0x0000000000000000000000000000000000000000"}"#;
-        let mut config = RollupConfig::from_json(json).unwrap();
+        let mut config = RollupConfig {
+            block_time: 2,
+            max_sequencer_drift_config: 600,
+            seq_window_size: 3600,
+            channel_timeout_config: 300,
+            l1_chain_id: 900,
+            l2_chain_id: 901,
+            ..RollupConfig::default()
+        };
         config.schedule = HardforkSchedule::at_genesis(newest);
         config
     }

@@ -60,8 +60,8 @@ pub(super) fn rollup(fork: Hardfork, genesis: BlockId) -> RollupConfig {
         batch_inbox_address: Address::repeat_byte(0xff),
         deposit_contract_address: Address::repeat_byte(2),
         l1_system_config_address: Address::repeat_byte(3),
-        protocol_versions_address: Address::ZERO,
         chain_op_config: BaseFeeConfig::default(),
+        ..RollupConfig::default()
     }
 }
 

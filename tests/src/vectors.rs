@@ -12,14 +12,15 @@
 //!
 //! | folder | crate |
 //! |---|---|
-//! | `blobs`, `deposits`, `derivation` (frames), `derivation/channels`, `derivation/span`, `l1info`, `outputs` (not super roots), `receipts`, `sysconfig`, `txs` | opal-protocol |
+//! | `blobs`, `deposits`, `derivation` (frames), `derivation/channels`, `derivation/span`, `l1info`, `outputs` (not super roots), `receipts`, `registry` (not genesis files), `sysconfig`, `txs` | opal-protocol |
+//! | `registry` (genesis files) | opal-governance |
 //! | `derivation/l1` with `derivation/expected`, `derivation/channels` and `blobs` | opal-derivation |
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
 //! | `rpc` (what an L1 answers) | opal-da |
 //!
 //! Not read yet, for the layers that will read them do not exist: `altda`, `faultproof`,
-//! `fp-witness`, `interop` and super roots, `p2p`, `registry`, `upgrades`, `vm`, `withdrawals`, the
+//! `fp-witness`, `interop` and super roots, `p2p`, `upgrades`, `vm`, `withdrawals`, the
 //! flashblocks and payload forms in `engine`, and a beacon node's answers in `rpc`.
 
 use std::any::type_name;
@@ -104,6 +105,34 @@ impl Vectors {
         files
     }
 
+    /// The folders that lie directly in a folder, by path below the root.
+    pub fn folders(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.root.join(folder)) else { return Vec::new() };
+        let mut folders: Vec<String> = entries
+            .map(|entry| entry.expect("the folder can be read"))
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy()))
+            .collect();
+        folders.sort();
+        folders
+    }
+
+    /// Adds one test for a folder as a whole, which gets its path.
+    pub fn whole(
+        &mut self,
+        folder: &str,
+        check: impl FnOnce(&std::path::Path) -> Outcome + Send + 'static,
+    ) {
+        let path = self.root.join(folder);
+        let missing = !path.is_dir();
+        let trial =
+            Trial::test(format!("vectors::{folder} (as a whole)"), move || match check(&path) {
+                Outcome::Checked(0) => Err(Failed::from("nothing was checked")),
+                Outcome::Checked(_) | Outcome::Ignored(_) => Ok(()),
+            });
+        self.trials.push(trial.with_ignored_flag(missing));
+    }
+
     /// Adds a test for each file of a folder.
     pub fn folder(
         &mut self,
@@ -182,6 +211,15 @@ impl VectorFile {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes())
             .unwrap_or_else(|error| panic!("{}: no JSON: {error}", self.place()))
+    }
+
+    /// A TOML file, in the form of JSON.
+    ///
+    /// # Panics
+    /// As [`VectorFile::bytes`], and if it is no TOML.
+    pub fn toml(&self) -> Value {
+        let text = String::from_utf8(self.bytes()).unwrap_or_default();
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: no TOML: {error}", self.place()))
     }
 
     /// The files in a tar archive: path and content.

@@ -8,6 +8,7 @@ mod deposits;
 mod l1_info;
 mod outputs;
 mod receipts;
+mod registry;
 mod sysconfig;
 mod upgrades;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     vectors.folder("l1info", l1_info::check);
     vectors.folder("outputs", outputs::check);
     vectors.folder("receipts", receipts::check_receipts);
+    registry::add(&mut vectors);
     vectors.folder("sysconfig", sysconfig::check);
     vectors.folder("txs", deposits::check_transactions);
     vectors.folder("upgrades", upgrades::check);

@@ -3,7 +3,6 @@
 //! Decompression is bounded, and keeps what came out before an error: the batches of a channel
 //! whose end is damaged count up to the damage.
 
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -15,8 +14,8 @@ use brotli::enc::encode::{
 use brotli::{
     Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, SliceWrapperMut,
 };
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+
+use crate::inflate::{Inflated, inflate_zlib};
 
 /// How a channel is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,22 +66,8 @@ fn grow(out: &mut Vec<u8>, limit: usize) -> bool {
 }
 
 /// Decompresses a zlib stream to at most `limit` bytes.
-pub fn decompress_zlib(mut input: &[u8], limit: usize) -> Decompressed {
-    const FLAGS: u32 = inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER
-        | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let mut inflater = Box::<DecompressorOxide>::default();
-    let mut data = vec![0; first_capacity(input.len(), limit)];
-    let mut written = 0;
-    let complete = loop {
-        let (status, read, wrote) = decompress(&mut inflater, input, &mut data, written, FLAGS);
-        input = input.get(read..).unwrap_or_default();
-        written += wrote;
-        match status {
-            TINFLStatus::HasMoreOutput if grow(&mut data, limit) => {}
-            status => break status == TINFLStatus::Done,
-        }
-    };
-    data.truncate(written);
+pub fn decompress_zlib(input: &[u8], limit: usize) -> Decompressed {
+    let Inflated { data, complete, .. } = inflate_zlib(input, limit);
     Decompressed { data, complete }
 }
 

@@ -395,6 +395,15 @@ impl RollupConfig {
         self.schedule.upgrades_at(self.genesis.l2_time, u64::MAX)
     }
 
+    /// Bundles that were not loaded, of the forks that this chain activates after the time `after`,
+    /// in seconds: those that whoever starts there will need.
+    pub fn missing_upgrades(&self, after: u64) -> impl Iterator<Item = MissingUpgrade> + '_ {
+        let after = after.max(self.genesis.l2_time);
+        self.schedule
+            .upgrades_at(after, u64::MAX)
+            .filter_map(|fork| self.upgrade_bundle(fork).err())
+    }
+
     /// The bundle with which this chain activates a fork.
     ///
     /// # Errors

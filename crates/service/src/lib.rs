@@ -8,6 +8,7 @@
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
 //! - [`keys`]: private keys from hex or a mnemonic.
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
+//! - [`upgrades`]: the files that hold the upgrade transactions of forks.
 
 pub mod duration;
 pub mod http;
@@ -17,6 +18,7 @@ pub mod metrics;
 pub mod rpc_server;
 pub mod shutdown;
 pub mod tx_manager;
+pub mod upgrades;
 
 pub use rpc_server::{RpcHandle, RpcServerConfig};
 pub use shutdown::{Shutdown, StopReason};

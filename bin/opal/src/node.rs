@@ -27,6 +27,19 @@ pub(crate) struct NodeArgs {
     /// L1 beacon API; needed when the chain posts blobs.
     #[arg(long, visible_alias = "l1.beacon", env = "OPAL_NODE_L1_BEACON", value_name = "URL")]
     l1_beacon: Option<Url>,
+    /// Further L1 beacon APIs, asked for blobs that the first one lacks, such as pruned ones.
+    #[arg(
+        long,
+        visible_aliases = ["l1.beacon-fallbacks", "l1.beacon-archiver"],
+        env = "OPAL_NODE_L1_BEACON_FALLBACKS",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    l1_beacon_fallbacks: Vec<Url>,
+    /// Start without a beacon API although batches may be in blobs: derivation then stops at the
+    /// first one.
+    #[arg(long, visible_alias = "l1.beacon.ignore", env = "OPAL_NODE_L1_BEACON_IGNORE")]
+    l1_beacon_ignore: bool,
     /// The chain's rollup.json.
     #[arg(
         long,
@@ -38,6 +51,12 @@ pub(crate) struct NodeArgs {
     /// The chain's L2 genesis.json.
     #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
     genesis: PathBuf,
+    /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`.
+    #[arg(long, visible_alias = "safedb.path", env = "OPAL_NODE_SAFEDB_PATH", value_name = "DIR")]
+    safedb_path: Option<PathBuf>,
+    /// Write everything that derivation is given to this file, for `opal derive`.
+    #[arg(long, env = "OPAL_NODE_RECORD", value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Address that all servers listen on.
     #[arg(long, env = "OPAL_NODE_HOST", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
@@ -90,7 +109,9 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
         info!(target: "opal::node", url = %format!("http://{addr}/metrics"), "metrics");
     }
 
-    let l1 = L1Client::connect(&args.l1, args.l1_beacon.as_ref()).await.wrap_err("--l1")?;
+    let l1 = L1Client::connect_with(&args.l1, args.l1_beacon.as_ref(), &args.l1_beacon_fallbacks)
+        .await
+        .wrap_err("--l1")?;
     let config = FullNodeConfig {
         node: NodeConfig {
             name: "verifier",
@@ -99,6 +120,9 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
             l1_conf_depth: args.l1_confs,
             l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
             rpc_admin: args.rpc_admin,
+            safe_db: args.safedb_path,
+            record: args.record,
+            allow_no_beacon: args.l1_beacon_ignore,
         },
         chain,
         rpc,

@@ -442,6 +442,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn more_or_fewer_blobs_than_asked_for() {
+        let (one, two, three) = (versioned(&blob(1)), versioned(&blob(2)), versioned(&blob(3)));
+        // This one gives both of its blobs whatever is asked for.
+        let beacon = connect(with_blobs(with_spec(with_genesis(Router::new())), 5, false)).await;
+        for wanted in [vec![two], vec![one, two, one], vec![one, one]] {
+            let blobs = beacon.blobs(&block(77, 1060), &wanted).await.unwrap();
+            let found: Vec<B256> = blobs.iter().map(|blob| versioned(blob)).collect();
+            assert_eq!(found, wanted);
+        }
+        let error = beacon.blobs(&block(77, 1060), &[one, three, two]).await.unwrap_err();
+        assert!(matches!(error, DaError::BlobMissing { slot: 5, hash, .. } if hash == three));
+        assert!(error.is_temporary(), "asked for again, never a stop");
+    }
+
+    #[tokio::test]
     async fn what_is_no_beacon_node_is_told_so() {
         let error = BeaconClient::connect(&rest(Router::new()).await).await.unwrap_err();
         assert!(error.to_string().contains("is this a beacon API?"), "{error}");

@@ -66,7 +66,7 @@ pub enum DaError {
     NoBeacon(BlockId),
     /// The beacon endpoint does not have the blobs: too new for it, or pruned after about 18 days.
     #[error(
-        "{endpoint} has no blob {hash} for L1 block {block} (slot {slot}); it may have pruned it, use an endpoint that archives blobs"
+        "{endpoint} has no blob {hash} for L1 block {block} (slot {slot}); it may have pruned it: name an endpoint that archives blobs by --l1.beacon-fallbacks"
     )]
     BlobMissing {
         /// The endpoint, without credentials.

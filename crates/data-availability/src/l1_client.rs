@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_consensus::Header;
+use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip4844::Blob;
 use alloy_primitives::{B256, U64};
 use alloy_provider::{DynProvider, Provider};
@@ -24,6 +25,8 @@ const TARGET: &str = "opal::da";
 
 /// Blocks kept in memory: enough for two nodes that read the same chain side by side.
 const CACHED_BLOCKS: usize = 64;
+/// Most bytes of blocks kept in memory, by [`L1BlockData::weight`].
+const CACHED_BYTES: usize = 64 << 20;
 
 /// Depth of the `safe` block on an L1 that does not tell: one epoch.
 const SAFE_DEPTH: u64 = 32;
@@ -79,6 +82,19 @@ pub struct L1BlockData {
     pub receipts: Arc<Vec<Receipt>>,
 }
 
+impl L1BlockData {
+    /// About how much memory the block takes, in bytes.
+    pub fn weight(&self) -> usize {
+        const FIXED: usize = 512;
+        let transactions = self.transactions.iter().map(|tx| FIXED + tx.encode_2718_len());
+        let receipts = self.receipts.iter().map(|receipt| {
+            let logs = receipt.logs.iter();
+            FIXED + logs.map(|log| FIXED / 2 + log.data.data.len()).sum::<usize>()
+        });
+        FIXED + transactions.sum::<usize>() + receipts.sum::<usize>()
+    }
+}
+
 /// Reads an L1 through its JSON-RPC and, for blobs, its beacon API. All calls can be made at once;
 /// nothing is retried here except rate-limited requests.
 pub struct L1Client {
@@ -86,7 +102,8 @@ pub struct L1Client {
     /// The endpoint without credentials, for messages.
     endpoint: String,
     chain_id: u64,
-    beacon: Option<BeaconClient>,
+    /// Asked in this order.
+    beacons: Vec<BeaconClient>,
     tags_by_depth: bool,
     sidecars_in_root: bool,
     no_block_receipts: AtomicBool,
@@ -98,7 +115,7 @@ impl fmt::Debug for L1Client {
         f.debug_struct("L1Client")
             .field("endpoint", &self.endpoint)
             .field("chain_id", &self.chain_id)
-            .field("beacon", &self.beacon)
+            .field("beacons", &self.beacons)
             .finish_non_exhaustive()
     }
 }
@@ -107,18 +124,22 @@ impl fmt::Debug for L1Client {
 #[derive(Default)]
 struct Cache {
     blocks: HashMap<B256, Arc<L1BlockData>>,
-    order: VecDeque<B256>,
+    /// Hashes and weights.
+    order: VecDeque<(B256, usize)>,
+    bytes: usize,
 }
 
 impl Cache {
     fn insert(&mut self, block: Arc<L1BlockData>) {
-        let hash = block.reference.hash;
+        let (hash, weight) = (block.reference.hash, block.weight());
         if self.blocks.insert(hash, block).is_none() {
-            self.order.push_back(hash);
+            self.order.push_back((hash, weight));
+            self.bytes += weight;
         }
-        if self.order.len() > CACHED_BLOCKS
-            && let Some(oldest) = self.order.pop_front()
+        while (self.order.len() > CACHED_BLOCKS || self.bytes > CACHED_BYTES)
+            && let Some((oldest, weight)) = self.order.pop_front()
         {
+            self.bytes -= weight;
             self.blocks.remove(&oldest);
         }
     }
@@ -130,6 +151,19 @@ impl L1Client {
     /// # Errors
     /// When an endpoint does not answer, or is not what it should be.
     pub async fn connect(rpc: &Url, beacon: Option<&Url>) -> Result<Self, DaError> {
+        Self::connect_with(rpc, beacon, &[]).await
+    }
+
+    /// As [`L1Client::connect`], with further beacon endpoints to ask for blobs that those before
+    /// them do not give.
+    ///
+    /// # Errors
+    /// As [`L1Client::connect`]; a further beacon endpoint that does not answer is left out.
+    pub async fn connect_with(
+        rpc: &Url,
+        beacon: Option<&Url>,
+        fallbacks: &[Url],
+    ) -> Result<Self, DaError> {
         let provider = http::provider(rpc)?;
         let endpoint = http::without_credentials(rpc);
         let failed = |what: &str, error: TransportError| DaError::rpc(&endpoint, what, &error);
@@ -145,13 +179,21 @@ impl L1Client {
             }
             Err(error) => return Err(failed("eth_getBlockByNumber", error)),
         };
-        let beacon = match beacon {
-            Some(url) => Some(BeaconClient::connect(url).await?),
-            None => {
-                info!(target: TARGET, "no beacon endpoint given: batches in blobs cannot be read");
-                None
+        let mut beacons = Vec::new();
+        if let Some(url) = beacon {
+            beacons.push(BeaconClient::connect(url).await?);
+        }
+        for url in fallbacks {
+            match BeaconClient::connect(url).await {
+                Ok(beacon) => beacons.push(beacon),
+                Err(error) => {
+                    warn!(target: TARGET, %error, "beacon fallback is not used until the next start");
+                }
             }
-        };
+        }
+        if beacons.is_empty() {
+            info!(target: TARGET, "no beacon endpoint given: batches in blobs cannot be read");
+        }
         let sidecars_in_root =
             !PUBLIC_L1S.contains(&chain_id) && computes_roots_with_sidecars(&provider).await;
         if sidecars_in_root {
@@ -164,7 +206,7 @@ impl L1Client {
             provider,
             endpoint,
             chain_id,
-            beacon,
+            beacons,
             tags_by_depth,
             sidecars_in_root,
             no_block_receipts: AtomicBool::new(false),
@@ -301,10 +343,22 @@ impl L1Client {
         if hashes.is_empty() {
             return Ok(Vec::new());
         }
-        match &self.beacon {
-            Some(beacon) => beacon.blobs(block, hashes).await,
-            None => Err(DaError::NoBeacon(block.id())),
+        let mut first_error = None;
+        for beacon in &self.beacons {
+            match beacon.blobs(block, hashes).await {
+                Ok(blobs) => return Ok(blobs),
+                Err(error) => {
+                    debug!(target: TARGET, %error, "asking the next beacon endpoint");
+                    first_error.get_or_insert(error);
+                }
+            }
         }
+        Err(first_error.unwrap_or_else(|| DaError::NoBeacon(block.id())))
+    }
+
+    /// Whether blobs can be read.
+    pub const fn has_beacon(&self) -> bool {
+        !self.beacons.is_empty()
     }
 
     fn cached(&self, hash: B256) -> Option<Arc<L1BlockData>> {
@@ -476,11 +530,15 @@ mod tests {
             Ok((self.tamper)(method, value))
         }
 
-        async fn connect(&self) -> L1Client {
+        async fn serve(&self) -> Url {
             let fake = self.clone();
             let answer: Arc<Answer> =
                 Arc::new(move |method: &str, params: &Value| fake.answer(method, params));
-            L1Client::connect(&json_rpc(answer).await, None).await.unwrap()
+            json_rpc(answer).await
+        }
+
+        async fn connect(&self) -> L1Client {
+            L1Client::connect(&self.serve().await, None).await.unwrap()
         }
     }
 
@@ -621,5 +679,70 @@ mod tests {
             }));
         }
         assert_eq!((cache.blocks.len(), cache.order.len()), (CACHED_BLOCKS, CACHED_BLOCKS));
+        // Few blocks, but large ones.
+        for nonce in 0..80 {
+            let tx = signed_tx(nonce, vec![1; 1 << 20].into());
+            let (sealed, receipts) = block(Header { number: nonce, ..Header::default() }, vec![tx]);
+            let data = Arc::unwrap_or_clone(sealed.block);
+            cache.insert(Arc::new(L1BlockData {
+                reference: L1BlockRef::from_header(sealed.hash, &data.header),
+                header: data.header,
+                transactions: Arc::new(data.body.transactions),
+                receipts: Arc::new(receipts),
+            }));
+            assert!(cache.bytes <= CACHED_BYTES);
+        }
+        assert_eq!((cache.blocks.len(), cache.order.len()), (63, 63));
+        let weights = cache.blocks.values().map(|block| block.weight());
+        assert_eq!(cache.bytes, weights.sum::<usize>());
+    }
+
+    #[tokio::test]
+    async fn further_beacon_endpoints_are_asked_for_what_the_first_one_lacks() {
+        use crate::fake_server::rest;
+        use axum::{Json, Router, routing::get};
+        let blob = Blob::ZERO;
+        let settings = c_kzg::ethereum_kzg_settings(0);
+        let commitment = alloy_eips::eip4844::AsCkzg::as_ckzg(&blob);
+        let commitment = settings.blob_to_kzg_commitment(commitment).unwrap().to_bytes();
+        let wanted = alloy_eips::eip4844::kzg_to_versioned_hash(&*commitment);
+        let beacon = |served: Vec<String>| {
+            rest(
+                Router::new()
+                    .route(
+                        "/eth/v1/beacon/genesis",
+                        get(|| async { Json(json!({"data": {"genesis_time": "0"}})) }),
+                    )
+                    .route(
+                        "/eth/v1/beacon/blobs/{slot}",
+                        get(move || async move { Json(json!({"data": served})) }),
+                    ),
+            )
+        };
+        let pruned = beacon(Vec::new()).await;
+        let archive = beacon(vec![format!("0x{}", alloy_primitives::hex::encode(blob))]).await;
+        let dead: Url = "http://127.0.0.1:1".parse().unwrap();
+        let rpc = Fake::new(1).serve().await;
+        let connect = async |beacon: Option<&Url>, fallbacks: &[Url]| {
+            L1Client::connect_with(&rpc, beacon, fallbacks).await.unwrap()
+        };
+        let block = connect(None, &[]).await.block_ref(BlockTag::Latest).await.unwrap();
+        for (first, fallbacks, found) in [
+            (Some(&pruned), vec![dead.clone(), archive.clone()], true),
+            (None, vec![archive.clone()], true),
+            (Some(&pruned), vec![dead.clone()], false),
+        ] {
+            let l1 = connect(first, &fallbacks).await;
+            assert!(l1.has_beacon());
+            let blobs = l1.blobs(&block, &[wanted]).await;
+            match blobs {
+                Ok(blobs) => assert!(found && blobs.len() == 1 && *blobs[0] == blob),
+                Err(error) => {
+                    assert!(!found && matches!(error, DaError::BlobMissing { .. }), "{error}");
+                    assert!(error.to_string().contains("--l1.beacon-fallbacks"), "{error}");
+                }
+            }
+        }
+        assert!(!connect(None, &[]).await.has_beacon());
     }
 }

@@ -219,6 +219,9 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
             l1_conf_depth: 0,
             l1_poll_interval: poll_interval(&config.l1),
             rpc_admin: true,
+            safe_db: None,
+            record: None,
+            allow_no_beacon: true,
         };
         let (l1, metrics, genesis) = (l1.clone(), &metrics, &base.l2_genesis);
         async move {

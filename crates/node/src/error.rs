@@ -50,6 +50,27 @@ pub enum NodeError {
         "the L1 no longer contains {0}, from which the finalized L2 head comes; check the L1 endpoint, then restart from a clean state"
     )]
     FinalizedReorged(BlockId),
+    /// The L1 is shorter than the chain that the node holds to be final: nothing can be decided.
+    #[error(
+        "the L1 does not reach {0} yet, the origin of the finalized L2 head; is its endpoint still syncing?"
+    )]
+    L1Behind(BlockId),
+    /// Blobs cannot be read, although batches may be in blobs.
+    #[error(
+        "batches of this chain may be in blobs, but no L1 beacon endpoint is given: name one by --l1-beacon (--l1.beacon), or accept by --l1.beacon.ignore that derivation stops at the first blob"
+    )]
+    NoBeacon,
+    /// The record of safe heads cannot be used.
+    #[error(transparent)]
+    SafeDb(#[from] crate::safe_db::SafeDbError),
+    /// The recording of derivation's inputs cannot be begun.
+    #[error("cannot record to {path}: {error}")]
+    Recording {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
     /// Derivation cannot go on.
     #[error("derivation: {0}")]
     Derivation(#[from] opal_derivation::CriticalError),

@@ -1,13 +1,15 @@
 //! Brings derivation its inputs, ahead of time.
 //!
 //! Derivation names one input at a time; L1 blocks are read in order, so the fetcher asks for the
-//! next few as soon as one is wanted. A fetch retries until it succeeds: what derivation needs
-//! cannot be skipped, and a reset drops the fetches of an abandoned L1 chain.
+//! next few as soon as one is wanted, as long as what has arrived early is not too large. A fetch
+//! retries until it succeeds: what derivation needs cannot be skipped, and a reset drops the
+//! fetches of an abandoned L1 chain.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use opal_da::{DaError, L1Client};
 use opal_derivation::{Input, L1Block, Request};
 use opal_protocol::{BlockId, L1BlockRef};
@@ -16,17 +18,94 @@ use tracing::warn;
 
 /// L1 blocks fetched ahead of the one that derivation waits for.
 const LOOK_AHEAD: u64 = 8;
+/// Bytes of early blocks, arrived or expected, beyond which no further one is asked for.
+const EARLY_BYTES: usize = 64 << 20;
+/// Least bytes that a block counts before it has arrived: more than nearly all have. After a larger
+/// one the next are expected to be as large.
+const EXPECTED_BYTES: usize = 4 << 20;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
+/// Where the inputs come from.
+#[derive(Clone)]
+enum Source {
+    L1(Arc<L1Client>),
+    #[cfg(test)]
+    Script(Arc<tests::Script>),
+}
+
+impl Source {
+    /// A block, and about how many bytes it takes.
+    async fn block(&self, number: u64) -> Result<(L1Block, usize), DaError> {
+        match self {
+            Self::L1(l1) => {
+                let block = l1.block_by_number(number).await?;
+                let weight = block.weight();
+                let block = L1Block {
+                    reference: block.reference,
+                    header: block.header.clone(),
+                    receipts: block.receipts.clone(),
+                    transactions: block.transactions.clone(),
+                };
+                Ok((block, weight))
+            }
+            #[cfg(test)]
+            Self::Script(script) => script.block(number).await,
+        }
+    }
+
+    async fn blobs(
+        &self,
+        block: &L1BlockRef,
+        hashes: &[B256],
+    ) -> Result<Vec<Box<opal_protocol::blob::Blob>>, DaError> {
+        match self {
+            Self::L1(l1) => l1.blobs(block, hashes).await,
+            #[cfg(test)]
+            Self::Script(script) => script.blobs(block, hashes).await,
+        }
+    }
+
+    async fn wait(&self, delay: Duration) {
+        match self {
+            Self::L1(_) => tokio::time::sleep(delay).await,
+            #[cfg(test)]
+            Self::Script(script) => script.wait(delay).await,
+        }
+    }
+}
+
+/// An L1 block ahead of the one wanted.
+enum Early {
+    InFlight,
+    Here(L1Block, usize),
+}
+
+impl Early {
+    const fn weight(&self, expected: usize) -> usize {
+        match self {
+            Self::InFlight => expected,
+            Self::Here(_, weight) => *weight,
+        }
+    }
+}
+
+/// What a fetch brought.
+enum Arrived {
+    Block(L1Block, usize),
+    Blobs(Input),
+}
+
 /// Fetches in flight and L1 blocks that arrived early.
 pub struct Fetcher {
-    l1: Arc<L1Client>,
-    tasks: JoinSet<Input>,
+    source: Source,
+    tasks: JoinSet<Arrived>,
     /// The block derivation waits for, if it waits for one.
     wanted: Option<u64>,
-    /// `None` while the fetch is in flight. Holds at most `LOOK_AHEAD + 1` entries.
-    blocks: BTreeMap<u64, Option<L1Block>>,
+    /// Holds at most `LOOK_AHEAD + 1` entries.
+    blocks: BTreeMap<u64, Early>,
+    /// Bytes that a block in flight counts.
+    expected: usize,
     /// The L1 block whose blobs are being fetched.
     blobs: Option<BlockId>,
 }
@@ -34,7 +113,18 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that reads from this L1.
     pub fn new(l1: Arc<L1Client>) -> Self {
-        Self { l1, tasks: JoinSet::new(), wanted: None, blocks: BTreeMap::new(), blobs: None }
+        Self::from_source(Source::L1(l1))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            tasks: JoinSet::new(),
+            wanted: None,
+            blocks: BTreeMap::new(),
+            expected: EXPECTED_BYTES,
+            blobs: None,
+        }
     }
 
     /// Drops everything in flight: the L1 chain was abandoned.
@@ -48,7 +138,7 @@ impl Fetcher {
     /// Drops the blocks that arrived early: the L1 chain may be another one there now. What is
     /// still in flight goes on, so that an L1 head that jumps to and fro does not stop derivation.
     pub fn forget_early(&mut self) {
-        self.blocks.retain(|_, block| block.is_none());
+        self.blocks.retain(|_, block| matches!(block, Early::InFlight));
     }
 
     /// Starts what derivation asks for. Returns the input at once when it is there already; the
@@ -60,14 +150,21 @@ impl Fetcher {
                 if number > l1_head {
                     return Some(Input::L1NotYet { number });
                 }
+                let mut bytes: usize = self.blocks.values().map(|b| b.weight(self.expected)).sum();
                 for ahead in number..=l1_head.min(number.saturating_add(LOOK_AHEAD)) {
-                    self.blocks.entry(ahead).or_insert_with(|| {
-                        self.tasks.spawn(fetch_block(self.l1.clone(), ahead));
-                        None
-                    });
+                    if self.blocks.contains_key(&ahead) {
+                        continue;
+                    }
+                    if ahead > number && bytes.saturating_add(self.expected) > EARLY_BYTES {
+                        break;
+                    }
+                    bytes = bytes.saturating_add(self.expected);
+                    self.blocks.insert(ahead, Early::InFlight);
+                    self.tasks.spawn(fetch_block(self.source.clone(), ahead));
                 }
-                if let Some(Some(block)) = self.blocks.get_mut(&number).map(Option::take) {
-                    self.blocks.remove(&number);
+                if let Some(Early::Here(..)) = self.blocks.get(&number)
+                    && let Some(Early::Here(block, _)) = self.blocks.remove(&number)
+                {
                     return Some(Input::L1Block(block));
                 }
                 self.wanted = Some(number);
@@ -76,7 +173,7 @@ impl Fetcher {
             Request::Blobs { block, .. } if self.blobs == Some(block.id()) => None,
             Request::Blobs { block, hashes } => {
                 self.blobs = Some(block.id());
-                self.tasks.spawn(fetch_blobs(self.l1.clone(), block, hashes));
+                self.tasks.spawn(fetch_blobs(self.source.clone(), block, hashes));
                 None
             }
             // The driver answers it from the engine.
@@ -89,18 +186,19 @@ impl Fetcher {
     pub async fn next(&mut self) -> Input {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok(Input::L1Block(block))) => {
+                Some(Ok(Arrived::Block(block, weight))) => {
                     let number = block.reference.number;
+                    self.expected = weight.max(EXPECTED_BYTES);
                     if self.wanted == Some(number) {
                         self.wanted = None;
                         self.blocks.remove(&number);
                         return Input::L1Block(block);
                     }
                     if let Some(slot) = self.blocks.get_mut(&number) {
-                        *slot = Some(block);
+                        *slot = Early::Here(block, weight);
                     }
                 }
-                Some(Ok(input)) => {
+                Some(Ok(Arrived::Blobs(input))) => {
                     self.blobs = None;
                     return input;
                 }
@@ -114,41 +212,48 @@ impl Fetcher {
     }
 }
 
-async fn fetch_block(l1: Arc<L1Client>, number: u64) -> Input {
+async fn fetch_block(source: Source, number: u64) -> Arrived {
     let mut delay = FIRST_RETRY;
     loop {
-        match l1.block_by_number(number).await {
-            Ok(block) => {
-                return Input::L1Block(L1Block {
-                    reference: block.reference,
-                    header: block.header.clone(),
-                    receipts: block.receipts.clone(),
-                    transactions: block.transactions.clone(),
-                });
+        let error = match source.block(number).await {
+            Ok((block, weight)) if block.reference.number == number => {
+                return Arrived::Block(block, weight);
             }
-            Err(error) => pause(&mut delay, &error, "L1 block", number).await,
-        }
+            Ok((block, _)) => DaError::Inconsistent {
+                block: block.reference.id(),
+                reason: format!("block {number} was asked for"),
+            },
+            Err(error) => error,
+        };
+        pause(&source, &mut delay, &error, "L1 block", number).await;
     }
 }
 
-async fn fetch_blobs(
-    l1: Arc<L1Client>,
-    block: L1BlockRef,
-    hashes: Vec<alloy_primitives::B256>,
-) -> Input {
+async fn fetch_blobs(source: Source, block: L1BlockRef, hashes: Vec<B256>) -> Arrived {
     let mut delay = FIRST_RETRY;
     loop {
-        match l1.blobs(&block, &hashes).await {
-            Ok(blobs) => return Input::Blobs { block: block.id(), blobs },
-            Err(error) => pause(&mut delay, &error, "blobs of L1 block", block.number).await,
-        }
+        let error = match source.blobs(&block, &hashes).await {
+            Ok(blobs) if blobs.len() == hashes.len() => {
+                return Arrived::Blobs(Input::Blobs { block: block.id(), blobs });
+            }
+            Ok(blobs) => DaError::Inconsistent {
+                block: block.id(),
+                reason: format!("{} blobs came for {} hashes", blobs.len(), hashes.len()),
+            },
+            Err(error) => error,
+        };
+        pause(&source, &mut delay, &error, "blobs of L1 block", block.number).await;
     }
 }
 
-async fn pause(delay: &mut Duration, error: &DaError, what: &str, number: u64) {
+async fn pause(source: &Source, delay: &mut Duration, error: &DaError, what: &str, number: u64) {
     if *delay > FIRST_RETRY {
         warn!(target: "opal::node", %error, "cannot read {what} {number} yet; trying on");
     }
-    tokio::time::sleep(*delay).await;
+    source.wait(*delay).await;
     *delay = (*delay * 2).min(LONGEST_RETRY);
 }
+
+#[cfg(test)]
+#[path = "fetcher_tests.rs"]
+mod tests;

@@ -10,7 +10,11 @@
 //! finality signal covers, and an L1 reorg needs it to know how far the safe head must go back,
 //! because a safe block can lose its batch although its own L1 origin stays canonical.
 
-use opal_protocol::{L1BlockRef, L2BlockRef};
+use opal_protocol::{BlockId, L2BlockRef};
+
+/// Most safe heads that are remembered while the L1 finalizes nothing: nine days of L1 blocks on
+/// Ethereum. Beyond it the oldest are forgotten, which delays finality and resets go further back.
+const MAX_SAFE_LOG: usize = 65_536;
 
 /// The three heads of the L2 chain. Always `finalized ≤ safe ≤ unsafe` by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +37,11 @@ pub enum Event {
         /// The derived block, already known to the engine.
         block: L2BlockRef,
         /// L1 block that completed the data.
-        derived_from: L1BlockRef,
+        derived_from: BlockId,
     },
-    /// The L1 finalized a block.
-    L1Finalized(L1BlockRef),
+    /// The L1 block of this entry is final: a result of [`ForkchoiceState::finality`] that was
+    /// compared with the L1.
+    Finalized(SafeEntry),
     /// An L1 reorg or an operator took the heads back.
     Reset {
         /// New tip.
@@ -50,9 +55,21 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SafeEntry {
     /// L1 block that completed the data.
-    pub derived_from: L1BlockRef,
+    pub derived_from: BlockId,
     /// Newest L2 block that is safe once `derived_from` was read.
     pub safe: L2BlockRef,
+}
+
+/// What an L1 finality signal means for the L2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// Nothing that is not final already.
+    Nothing,
+    /// The L2 up to this entry came from L1 blocks up to the signal's. Final if both the signal's
+    /// block and the entry's are on the L1's chain.
+    Covers(SafeEntry),
+    /// We derived from another block at the signal's height: the L1 is not the one we followed.
+    OtherChain(BlockId),
 }
 
 /// Heads plus the record of where the safe head came from.
@@ -78,6 +95,35 @@ impl ForkchoiceState {
         &self.heads
     }
 
+    /// Takes up what an earlier run recorded, oldest first: safe heads of this chain, each with an
+    /// L1 block later than the one before.
+    pub fn restore(&mut self, entries: impl Iterator<Item = SafeEntry>) {
+        self.safe_log = entries.collect();
+        self.bound_log();
+    }
+
+    fn bound_log(&mut self) {
+        let surplus = self.safe_log.len().saturating_sub(MAX_SAFE_LOG);
+        self.safe_log.drain(..surplus);
+    }
+
+    /// What it means that the L1 finalized this block. Finality never goes back, whatever the L1
+    /// says.
+    pub fn finality(&self, l1: BlockId) -> Finality {
+        let covered = self.safe_log.partition_point(|e| e.derived_from.number <= l1.number);
+        let Some(entry) = covered.checked_sub(1).and_then(|i| self.safe_log.get(i)) else {
+            return Finality::Nothing;
+        };
+        if entry.derived_from.number == l1.number && entry.derived_from.hash != l1.hash {
+            return Finality::OtherChain(entry.derived_from);
+        }
+        if entry.safe.number > self.heads.finalized.number {
+            Finality::Covers(*entry)
+        } else {
+            Finality::Nothing
+        }
+    }
+
     /// Safe heads not yet known to be final, newest first.
     pub fn safe_heads_newest_first(&self) -> impl Iterator<Item = &SafeEntry> {
         self.safe_log.iter().rev()
@@ -96,17 +142,19 @@ impl ForkchoiceState {
                     self.heads.unsafe_head = block;
                 }
                 match self.safe_log.last_mut() {
-                    Some(last) if last.derived_from.hash == derived_from.hash => last.safe = block,
+                    Some(last) if last.derived_from == derived_from => last.safe = block,
                     _ => self.safe_log.push(SafeEntry { derived_from, safe: block }),
                 }
+                self.bound_log();
             }
-            Event::L1Finalized(l1) => {
-                let covered = self.safe_log.partition_point(|e| e.derived_from.number <= l1.number);
-                if let Some(entry) = covered.checked_sub(1).and_then(|i| self.safe_log.get(i)) {
-                    if entry.safe.number > self.heads.finalized.number {
-                        self.heads.finalized = entry.safe;
-                    }
-                    self.safe_log.drain(..covered.saturating_sub(1));
+            Event::Finalized(entry) => {
+                // A reset may have come between the question and its answer.
+                if let Some(index) = self.safe_log.iter().position(|e| *e == entry)
+                    && entry.safe.number > self.heads.finalized.number
+                {
+                    self.heads.finalized = entry.safe;
+                    // The entry itself stays: an L1 reorg goes back to it at most.
+                    self.safe_log.drain(..index);
                 }
             }
             Event::Reset { unsafe_head, safe } => {
@@ -125,8 +173,17 @@ mod tests {
     use super::*;
     use alloy_primitives::B256;
 
-    fn l1(number: u64) -> L1BlockRef {
-        L1BlockRef { number, hash: B256::with_last_byte(number as u8), ..Default::default() }
+    fn l1(number: u64) -> BlockId {
+        BlockId { number, hash: B256::with_last_byte(number as u8) }
+    }
+
+    /// The L1 finalizes a block that is on its chain, as is all that we derived from.
+    fn finalize(state: &mut ForkchoiceState, l1: BlockId) -> Option<Heads> {
+        match state.finality(l1) {
+            Finality::Covers(entry) => state.on(Event::Finalized(entry)),
+            Finality::Nothing => None,
+            Finality::OtherChain(block) => panic!("{block}"),
+        }
     }
 
     fn l2(number: u64) -> L2BlockRef {
@@ -153,10 +210,10 @@ mod tests {
         state.on(Event::SafeDerived { block: l2(1), derived_from: l1(5) });
         state.on(Event::SafeDerived { block: l2(2), derived_from: l1(5) });
         state.on(Event::SafeDerived { block: l2(3), derived_from: l1(7) });
-        assert_eq!(state.on(Event::L1Finalized(l1(4))), None);
-        assert_eq!(state.on(Event::L1Finalized(l1(6))).unwrap().finalized, l2(2));
-        assert_eq!(state.on(Event::L1Finalized(l1(6))), None);
-        assert_eq!(state.on(Event::L1Finalized(l1(7))).unwrap().finalized, l2(3));
+        assert_eq!(finalize(&mut state, l1(4)), None);
+        assert_eq!(finalize(&mut state, l1(6)).unwrap().finalized, l2(2));
+        assert_eq!(finalize(&mut state, l1(6)), None);
+        assert_eq!(finalize(&mut state, l1(7)).unwrap().finalized, l2(3));
         // The entry of the finalized head stays: an L1 reorg walks back to it at most.
         assert_eq!(state.safe_heads_newest_first().count(), 1);
     }
@@ -170,5 +227,79 @@ mod tests {
         assert_eq!((heads.unsafe_head, heads.safe), (l2(2), l2(1)));
         let left: Vec<_> = state.safe_heads_newest_first().map(|e| e.safe.number).collect();
         assert_eq!(left, [1]);
+    }
+
+    fn derived(count: u64) -> ForkchoiceState {
+        let mut state = ForkchoiceState::new(l2(0));
+        for n in 1..=count {
+            state.on(Event::SafeDerived { block: l2(n), derived_from: l1(10 * n) });
+        }
+        state
+    }
+
+    #[test]
+    fn finality_is_late_when_the_l1_is_and_then_catches_up() {
+        let mut state = derived(20);
+        assert_eq!(finalize(&mut state, l1(9)), None);
+        assert_eq!(finalize(&mut state, l1(155)).unwrap().finalized, l2(15));
+        assert_eq!(state.safe_heads_newest_first().count(), 6);
+    }
+
+    #[test]
+    fn finality_never_goes_back() {
+        let mut state = derived(9);
+        finalize(&mut state, l1(50));
+        for older in [0, 10, 49, 50] {
+            assert_eq!(finalize(&mut state, l1(older)), None);
+        }
+        assert_eq!(state.heads().finalized, l2(5));
+        // An answer that comes late.
+        let old = SafeEntry { derived_from: l1(30), safe: l2(3) };
+        assert_eq!(state.on(Event::Finalized(old)), None);
+    }
+
+    #[test]
+    fn another_l1_block_at_the_height_of_one_we_derived_from_finalizes_nothing() {
+        let state = derived(5);
+        let other = BlockId { hash: B256::repeat_byte(0xee), number: 30 };
+        assert_eq!(state.finality(other), Finality::OtherChain(l1(30)));
+        // Between two of ours the L1 itself must be asked.
+        let other = BlockId { hash: B256::repeat_byte(0xee), number: 31 };
+        let entry = SafeEntry { derived_from: l1(30), safe: l2(3) };
+        assert_eq!(state.finality(other), Finality::Covers(entry));
+    }
+
+    #[test]
+    fn an_answer_from_before_a_reset_finalizes_nothing() {
+        let mut state = derived(5);
+        let Finality::Covers(entry) = state.finality(l1(50)) else { panic!() };
+        state.on(Event::Reset { unsafe_head: l2(5), safe: l2(3) });
+        assert_eq!(state.on(Event::Finalized(entry)), None);
+        // The same L1 block yields another safe head now.
+        state.on(Event::SafeDerived { block: l2(4), derived_from: l1(50) });
+        assert_eq!(state.on(Event::Finalized(entry)), None);
+        assert_eq!(finalize(&mut state, l1(50)).unwrap().finalized, l2(4));
+    }
+
+    #[test]
+    fn after_a_restart_the_record_serves_finality() {
+        let before = derived(5);
+        let mut log: Vec<_> = before.safe_heads_newest_first().copied().collect();
+        log.reverse();
+        let mut state = ForkchoiceState::new(l2(0));
+        state.on(Event::Reset { unsafe_head: l2(5), safe: l2(5) });
+        assert_eq!(state.finality(l1(40)), Finality::Nothing);
+        state.restore(log.into_iter());
+        assert_eq!(finalize(&mut state, l1(40)).unwrap().finalized, l2(4));
+    }
+
+    #[test]
+    fn the_record_is_bounded() {
+        let mut state = ForkchoiceState::new(l2(0));
+        for n in 1..=MAX_SAFE_LOG as u64 + 10 {
+            state.on(Event::SafeDerived { block: l2(n), derived_from: l1(n) });
+        }
+        assert_eq!(state.safe_log.len(), MAX_SAFE_LOG);
+        assert_eq!(state.safe_log[0].derived_from.number, 11);
     }
 }

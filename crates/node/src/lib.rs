@@ -1,7 +1,7 @@
 //! The rollup node: derivation, forkchoice and, if asked, sequencing over one execution engine.
 //!
 //! [`start`] runs a node; [`NodeHandle`] is how others see it. One task ([`driver`]) owns all
-//! state; [`forkchoice`] holds its decisions as pure functions; the L1 watcher, the fetcher and the
+//! state; `core.rs` and [`forkchoice`] hold its decisions, which ask nobody; the L1 watcher, the fetcher and the
 //! RPC are tasks at its edge. A node has no tie to any other node but the L1.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod core;
 pub mod driver;
 mod engine;
 mod error;
@@ -27,19 +28,23 @@ pub mod forkchoice;
 pub mod full;
 mod l1_watcher;
 mod metrics;
+mod recording;
 mod rpc;
 pub mod safe_db;
 mod sequencer;
 mod status;
 mod sync_start;
+#[cfg(test)]
+mod testing;
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use opal_da::L1Client;
 use opal_execution::LocalEngine;
-use opal_protocol::RollupConfig;
+use opal_protocol::{Hardfork, RollupConfig};
 use opal_service::metrics::Metrics;
 use opal_service::rpc_server::RpcEndpoint;
 use opal_service::{RpcHandle, Shutdown};
@@ -50,8 +55,11 @@ pub use error::NodeError;
 pub use full::{FullNode, FullNodeConfig};
 pub use status::SyncStatus;
 
+use crate::core::CoreParts;
 use driver::{Driver, DriverParts};
 use l1_watcher::L1Heads;
+use recording::Recording;
+use safe_db::SafeDb;
 use sequencer::Sequencer;
 
 /// How a node runs.
@@ -69,6 +77,12 @@ pub struct NodeConfig {
     pub l1_poll_interval: Duration,
     /// Whether the rollup RPC answers `admin_` methods.
     pub rpc_admin: bool,
+    /// Directory of the record that answers `optimism_safeHeadAtL1Block`; off without it.
+    pub safe_db: Option<PathBuf>,
+    /// File that everything given to derivation is written to, for `opal derive`.
+    pub record: Option<PathBuf>,
+    /// Whether to start without a beacon endpoint although batches may be in blobs.
+    pub allow_no_beacon: bool,
 }
 
 /// How a sequencer chooses L1 origins.
@@ -101,7 +115,8 @@ impl NodeHandle {
 /// shutdown.
 ///
 /// # Errors
-/// When the L1 does not answer or is another chain, or the engine's genesis is not the rollup's.
+/// When the L1 does not answer or is another chain, the engine's genesis is not the rollup's, the
+/// beacon endpoint is missing, or a file of the node cannot be used.
 /// Nothing is left running then.
 pub async fn start(
     config: NodeConfig,
@@ -112,20 +127,40 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> Result<NodeHandle, NodeError> {
     l1.expect_chain_id(config.rollup.l1_chain_id)?;
+    let blobs = config.rollup.schedule.time(Hardfork::Ecotone).is_some();
+    if blobs && !l1.has_beacon() && !config.allow_no_beacon {
+        return Err(NodeError::NoBeacon);
+    }
+    let rollup = &config.rollup;
+    let safe_db = match &config.safe_db {
+        Some(dir) => Some(Arc::new(SafeDb::open(dir, rollup.l2_chain_id, rollup.genesis.l2.hash)?)),
+        None => None,
+    };
+    let recording = match &config.record {
+        Some(path) => Some(
+            Recording::create(path, rollup)
+                .map_err(|error| NodeError::Recording { path: path.clone(), error })?,
+        ),
+        None => None,
+    };
     let l1_heads = L1Heads::read(&l1).await?;
     let (status_tx, status) = watch::channel(SyncStatus::default());
     let (commands_tx, commands) = mpsc::channel(16);
     let driver = Driver::start(DriverParts {
-        config: config.rollup.clone(),
-        engine: engine.clone(),
+        core: CoreParts {
+            config: config.rollup.clone(),
+            engine: engine.clone(),
+            l1_heads,
+            safe_db: safe_db.clone(),
+            recording,
+            metrics: metrics::NodeMetrics::new(metrics, config.name),
+        },
         l1: l1.clone(),
         l1_conf_depth: config.l1_conf_depth,
         sequencer: config
             .sequencer
             .map(|s| Sequencer::new(config.rollup.clone(), l1.clone(), s.l1_conf_depth)),
-        l1_heads,
         status: status_tx,
-        metrics: metrics::NodeMetrics::new(metrics, config.name),
     })
     .await?;
 
@@ -134,6 +169,7 @@ pub async fn start(
         engine,
         status: status.clone(),
         commands: commands_tx,
+        safe_db,
     };
     let module = rpc::module(context, config.rpc_admin)?;
     let rpc = rpc.serve(module)?;

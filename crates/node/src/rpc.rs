@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::driver::Command;
 use crate::engine::block_ref;
+use crate::safe_db::{SafeDb, SafeHeadRecord};
 use crate::status::SyncStatus;
 
 /// What the RPC reads from.
@@ -21,6 +22,7 @@ pub(crate) struct RpcContext {
     pub engine: LocalEngine,
     pub status: watch::Receiver<SyncStatus>,
     pub commands: mpsc::Sender<Command>,
+    pub safe_db: Option<Arc<SafeDb>>,
 }
 
 /// Answer of `optimism_outputAtBlock`.
@@ -58,10 +60,27 @@ pub(crate) fn module(
         let (number,): (U64,) = params.parse()?;
         output_at(context, number.to())
     })?;
+    module.register_method("optimism_safeHeadAtL1Block", |params, context, _| {
+        let (number,): (U64,) = params.parse()?;
+        safe_head_at(context.safe_db.as_deref(), number.to())
+    })?;
     if admin {
         register_admin(&mut module)?;
     }
     Ok(module.remove_context())
+}
+
+/// Code of plain errors of the reference node.
+const SERVER_ERROR: i32 = -32000;
+
+/// The newest safe head recorded at or before an L1 block; messages and code as op-node's.
+fn safe_head_at(db: Option<&SafeDb>, number: u64) -> Result<SafeHeadRecord, ErrorObjectOwned> {
+    let error = |text: String| ErrorObjectOwned::owned(SERVER_ERROR, text, None::<()>);
+    let failed =
+        |reason: &str| error(format!("failed to get safe head at l1 block {number:#x}: {reason}"));
+    let db = db.ok_or_else(|| failed("safe head database not enabled"))?;
+    let found = db.at_l1(number).map_err(|error| failed(&error.to_string()))?;
+    found.ok_or_else(|| error("not found".to_owned()))
 }
 
 fn output_at(context: &RpcContext, number: u64) -> Result<OutputResponse, ErrorObjectOwned> {
@@ -111,4 +130,28 @@ async fn ask<T>(
     let (reply, answer) = oneshot::channel();
     context.commands.send(command(reply)).await.map_err(|_| error("the node is stopping"))?;
     answer.await.map_err(|_| error("the node is stopping"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use opal_protocol::BlockId;
+
+    #[test]
+    fn safe_heads_are_told_as_by_op_node() {
+        let error = safe_head_at(None, 18).unwrap_err();
+        assert_eq!(
+            (error.code(), error.message()),
+            (-32000, "failed to get safe head at l1 block 0x12: safe head database not enabled")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let db = SafeDb::open(dir.path(), 901, B256::ZERO).unwrap();
+        let error = safe_head_at(Some(&db), 18).unwrap_err();
+        assert_eq!((error.code(), error.message()), (-32000, "not found"));
+        let id = |number| BlockId { number, ..BlockId::default() };
+        db.record(SafeHeadRecord { l1_block: id(17), safe_head: id(90) }).unwrap();
+        assert_eq!(safe_head_at(Some(&db), 18).unwrap().safe_head, id(90));
+        assert!(safe_head_at(Some(&db), 16).is_err());
+    }
 }

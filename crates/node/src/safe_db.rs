@@ -204,11 +204,19 @@ impl SafeDb {
         inner.read(index, &self.path).map(Some)
     }
 
+    /// Number of records whose L2 block is at most this one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a record read is damaged.
+    pub fn count_up_to_l2(&self, number: u64) -> Result<u64, SafeDbError> {
+        self.lock().count(&self.path, |record| record.safe_head.number <= number)
+    }
+
     /// Takes a new safe head. It answers look-ups at once, and is written when the next L1 block
     /// moves the safe head, or by [`SafeDb::flush`].
     ///
     /// # Errors
-    /// When the record before it cannot be written; the new one is kept all the same.
+    /// When the record before it cannot be written; the new one is not taken then.
     pub fn record(&self, record: SafeHeadRecord) -> Result<(), SafeDbError> {
         let mut inner = self.lock();
         match &mut inner.open {
@@ -269,10 +277,19 @@ impl Inner {
 
     /// How many records are at or before this L1 block number.
     fn count_up_to(&mut self, number: u64, path: &Path) -> Result<u64, SafeDbError> {
+        self.count(path, |record| record.l1_block.number <= number)
+    }
+
+    /// How many records, from the oldest on, are as asked for.
+    fn count(
+        &mut self,
+        path: &Path,
+        is: impl Fn(&SafeHeadRecord) -> bool,
+    ) -> Result<u64, SafeDbError> {
         let (mut low, mut high) = (0, self.len);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.read(middle, path)?.l1_block.number <= number {
+            if is(&self.read(middle, path)?) {
                 low = middle + 1;
             } else {
                 high = middle;

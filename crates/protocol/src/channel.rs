@@ -3,16 +3,13 @@
 //! The reader is what derivation uses; [`ChannelOut`] is its mirror image for the batcher. Spec:
 //! `derivation.md`, "Channel Format"; `fjord/derivation.md`.
 
-use alloc::vec::Vec;
-
 use alloy_primitives::Bytes;
 use alloy_rlp::Header;
 
-use crate::batch::{Batch, BatchError, SingularBatch};
-use crate::compress::{
-    BROTLI_VERSION, Compression, compress_brotli, compress_zlib, decompress_brotli, decompress_zlib,
-};
-use crate::frame::{ChannelId, FRAME_OVERHEAD, Frame, MAX_FRAME_DATA};
+use crate::batch::{Batch, BatchError};
+pub use crate::channel_out::{ChannelOut, ChannelOutError};
+use crate::compress::{Compression, decompress_brotli};
+use crate::inflate::{End, inflate_zlib};
 
 /// Why a channel, or the rest of it, cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +31,13 @@ pub enum ChannelError {
         /// What is wrong there.
         error: alloy_rlp::Error,
     },
+    /// The last batch before an error in the compressed data, if the reference node does not see
+    /// that it is whole.
+    #[error("batch at byte {at} ends where the compressed data is damaged")]
+    LastBatch {
+        /// Position in the decompressed data.
+        at: usize,
+    },
     /// A batch that cannot be decoded.
     #[error(transparent)]
     Batch(#[from] BatchError),
@@ -45,7 +49,15 @@ pub struct ChannelReader {
     data: Bytes,
     at: usize,
     compression: Compression,
+    /// In a zlib stream that ends in an error: where the reference decoder handed over last before.
+    handed_over: Option<usize>,
 }
+
+/// The reference decoder hands over its output when its window is full.
+const WINDOW: usize = 32_768;
+/// The reference decoder reads less than so many bytes through a buffer of that size, and more
+/// directly.
+const READ_BUFFER: usize = 4096;
 
 impl ChannelReader {
     /// Decompresses a channel. What goes beyond `max_rlp_bytes` is cut off, as is all that follows
@@ -57,12 +69,17 @@ impl ChannelReader {
         let (&first, rest) = channel.split_first().ok_or(ChannelError::Empty)?;
         let limit = usize::try_from(max_rlp_bytes).unwrap_or(usize::MAX);
         let compression = Compression::of_channel(first).ok_or(ChannelError::Compression(first))?;
-        let output = match compression {
-            Compression::Zlib => decompress_zlib(channel, limit),
+        let (data, handed_over) = match compression {
+            Compression::Zlib => {
+                let out = inflate_zlib(channel, limit);
+                let full_windows = out.data.len() / WINDOW * WINDOW;
+                let damaged = out.end == End::Damage;
+                (out.data, damaged.then_some(full_windows.max(out.flushed)))
+            }
             Compression::Brotli if !fjord => return Err(ChannelError::BrotliBeforeFjord),
-            Compression::Brotli => decompress_brotli(rest, limit),
+            Compression::Brotli => (decompress_brotli(rest, limit).data, None),
         };
-        Ok(Self { data: output.data.into(), at: 0, compression })
+        Ok(Self { data: data.into(), at: 0, compression, handed_over })
     }
 
     /// How the channel was compressed.
@@ -85,9 +102,15 @@ impl ChannelReader {
         let batch = byte_string(rest)
             .map_err(|error| ChannelError::Rlp { at: self.at, error })
             .and_then(|(start, end)| {
-                let body = self.data.slice(self.at + start..self.at + end);
-                self.at += end;
-                Ok(Batch::decode(&body)?)
+                let (start, end) = (self.at + start, self.at + end);
+                if end == self.data.len()
+                    && let Some(handed_over) = self.handed_over
+                    && lost_in_error(&self.data, handed_over)
+                {
+                    return Err(ChannelError::LastBatch { at: self.at });
+                }
+                self.at = end;
+                Ok(Batch::decode(&self.data.slice(start..end))?)
             });
         if batch.is_err() {
             self.at = self.data.len();
@@ -111,148 +134,48 @@ fn byte_string(data: &[u8]) -> alloy_rlp::Result<(usize, usize)> {
     Ok((start, start + header.payload_length))
 }
 
-/// Why a batch was not added to a [`ChannelOut`], or no frames came out of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChannelOutError {
-    /// The channel would decompress to more than derivation reads. Close it and open another.
-    #[error("batch of {batch} bytes does not fit: the channel holds {held} of {limit} bytes")]
-    Full {
-        /// RLP length of the batch.
-        batch: usize,
-        /// Bytes in the channel.
-        held: usize,
-        /// The limit of the fork.
-        limit: u64,
-    },
-    /// A frame size that leaves no room for data.
-    #[error("frame size {0} leaves no room for data beside the 23 bytes of overhead")]
-    FrameSize(usize),
-    /// More frames than a 16-bit frame number counts.
-    #[error("channel needs {0} frames, the most is 65536")]
-    TooManyFrames(usize),
-    /// The compressor failed.
-    #[error("compressor failed")]
-    Compressor,
-}
-
-/// A channel being filled by the batcher.
+/// Whether the reference node loses the batch that ends where its decompressor fails (at a damaged
+/// place, the end of a stream that was cut off, or a wrong checksum). What is handed over last
+/// comes together with the error. If it is read into the batch directly, the batch is given up,
+/// although it is whole; if it goes through the read buffer, the error shows only afterwards.
 ///
-/// Batches are kept uncompressed and compressed as one piece by [`ChannelOut::compressed`], which
-/// gives the best ratio. [`ChannelOut::compressed_len`] is an estimate in between.
-#[derive(Clone, Debug)]
-pub struct ChannelOut {
-    id: ChannelId,
-    compression: Compression,
-    max_rlp_bytes: u64,
-    data: Vec<u8>,
-    batches: usize,
-    /// Length of `data` when it was last compressed to measure, and the result's length.
-    measured: (usize, usize),
-}
-
-impl ChannelOut {
-    /// An empty channel. `max_rlp_bytes` is the limit of the fork in which the channel will be
-    /// included ([`RollupConfig::max_rlp_bytes_per_channel`](crate::RollupConfig)).
-    pub const fn new(id: ChannelId, compression: Compression, max_rlp_bytes: u64) -> Self {
-        Self { id, compression, max_rlp_bytes, data: Vec::new(), batches: 0, measured: (0, 0) }
-    }
-
-    /// The channel's identifier.
-    pub const fn id(&self) -> ChannelId {
-        self.id
-    }
-
-    /// Appends a batch.
-    ///
-    /// # Errors
-    /// [`ChannelOutError::Full`]; the channel is then unchanged.
-    pub fn add(&mut self, batch: &SingularBatch) -> Result<(), ChannelOutError> {
-        let encoded = batch.encode_for_channel();
-        if (self.data.len() + encoded.len()) as u64 > self.max_rlp_bytes {
-            return Err(ChannelOutError::Full {
-                batch: encoded.len(),
-                held: self.data.len(),
-                limit: self.max_rlp_bytes,
-            });
+/// Up to `handed_over` everything was read without an error, and the read buffer is empty there.
+fn lost_in_error(data: &[u8], handed_over: usize) -> bool {
+    let (mut batch, mut buffered_to) = (0, handed_over);
+    while let Ok((start, end)) = byte_string(&data[batch..]) {
+        let (start, end) = (batch + start, batch + end);
+        let buffer = |to: usize| (to + READ_BUFFER).min(data.len());
+        // The header is read through the buffer.
+        while buffered_to < start {
+            buffered_to = buffer(buffered_to);
         }
-        self.data.extend_from_slice(&encoded);
-        self.batches += 1;
-        Ok(())
-    }
-
-    /// Number of batches added.
-    pub const fn batches(&self) -> usize {
-        self.batches
-    }
-
-    /// Bytes before compression.
-    pub fn input_len(&self) -> usize {
-        self.data.len()
-    }
-
-    /// Bytes after compression, estimated: measured each time the channel has grown by a quarter,
-    /// and extended in between by the ratio measured last.
-    pub fn compressed_len(&mut self) -> usize {
-        let (length, compressed) = self.measured;
-        if self.data.len() > length + length / 4 {
-            // A failing compressor shows itself when the channel is closed.
-            let now = self.compressed().map_or(self.data.len(), |out| out.len());
-            self.measured = (self.data.len(), now);
-            return now;
-        }
-        let grown = self.data.len() - length;
-        compressed + (grown * compressed).div_ceil(length.max(1))
-    }
-
-    /// The complete compressed channel.
-    ///
-    /// # Errors
-    /// When the compressor fails.
-    pub fn compressed(&self) -> Result<Vec<u8>, ChannelOutError> {
-        match self.compression {
-            Compression::Zlib => Ok(compress_zlib(&self.data)),
-            Compression::Brotli => {
-                let body = compress_brotli(&self.data).ok_or(ChannelOutError::Compressor)?;
-                let mut out = Vec::with_capacity(body.len() + 1);
-                out.push(BROTLI_VERSION);
-                out.extend_from_slice(&body);
-                Ok(out)
+        // So is the rest of the batch, unless the buffer is empty when much is left of it.
+        while buffered_to < end {
+            if end - buffered_to < READ_BUFFER {
+                buffered_to = buffer(buffered_to);
+            } else if end == data.len() {
+                return true;
+            } else {
+                buffered_to = end;
             }
         }
+        batch = end;
     }
-
-    /// Closes the channel: compresses it and cuts it into frames of at most `max_frame_size` bytes
-    /// each, overhead included.
-    ///
-    /// # Errors
-    /// When the frame size leaves no room for data, or would need too many frames.
-    pub fn frames(&self, max_frame_size: usize) -> Result<Vec<Frame>, ChannelOutError> {
-        let room = max_frame_size.saturating_sub(FRAME_OVERHEAD).min(MAX_FRAME_DATA);
-        if room == 0 {
-            return Err(ChannelOutError::FrameSize(max_frame_size));
-        }
-        let data = Bytes::from(self.compressed()?);
-        let count = data.len().div_ceil(room).max(1);
-        if count > 1 << 16 {
-            return Err(ChannelOutError::TooManyFrames(count));
-        }
-        Ok((0..count)
-            .map(|i| Frame {
-                id: self.id,
-                number: i as u16,
-                data: data.slice(i * room..((i + 1) * room).min(data.len())),
-                is_last: i + 1 == count,
-            })
-            .collect())
-    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
     use alloc::vec;
+    use alloc::vec::Vec;
+
     use alloy_primitives::keccak256;
+
+    use super::*;
+    use crate::SingularBatch;
+    use crate::compress::{compress_brotli, compress_zlib};
+    use crate::frame::{ChannelId, FRAME_OVERHEAD};
 
     fn batch(i: u64) -> SingularBatch {
         let tx = |j: u64| Bytes::from(keccak256((i * 100 + j).to_be_bytes()).repeat(3));

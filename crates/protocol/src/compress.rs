@@ -15,7 +15,7 @@ use brotli::{
     Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, SliceWrapperMut,
 };
 
-use crate::inflate::{Inflated, inflate_zlib};
+use crate::inflate::{End, Inflated, inflate_zlib};
 
 /// How a channel is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,8 +67,8 @@ fn grow(out: &mut Vec<u8>, limit: usize) -> bool {
 
 /// Decompresses a zlib stream to at most `limit` bytes.
 pub fn decompress_zlib(input: &[u8], limit: usize) -> Decompressed {
-    let Inflated { data, complete, .. } = inflate_zlib(input, limit);
-    Decompressed { data, complete }
+    let Inflated { data, end, .. } = inflate_zlib(input, limit);
+    Decompressed { data, complete: end == End::Complete }
 }
 
 /// Decompresses a Brotli stream (without the version byte) to at most `limit` bytes.
@@ -99,20 +99,33 @@ pub fn decompress_brotli(input: &[u8], limit: usize) -> Decompressed {
     Decompressed { data, complete }
 }
 
-/// Compresses with zlib at the best level.
+/// The zlib level and the Brotli quality that channels are written with, unless another is asked
+/// for. `docs/compression.md` has the figures.
+pub const DEFAULT_LEVEL: u8 = 9;
+
+/// Compresses with zlib at the default level.
 pub fn compress_zlib(input: &[u8]) -> Vec<u8> {
-    miniz_oxide::deflate::compress_to_vec_zlib(input, 9)
+    compress_zlib_at(input, DEFAULT_LEVEL)
 }
 
-/// Compresses with Brotli at quality 9: on real batches smaller than quality 10 and six times as
-/// fast. No version byte is written. `None` if the encoder gives up, which it does on no input
-/// known.
+/// Compresses with zlib at a level from 0 (not at all) to 10.
+pub fn compress_zlib_at(input: &[u8], level: u8) -> Vec<u8> {
+    miniz_oxide::deflate::compress_to_vec_zlib(input, level.min(10))
+}
+
+/// Compresses with Brotli at the default quality. No version byte is written. `None` if the
+/// encoder gives up, which it does on no input known.
 pub fn compress_brotli(input: &[u8]) -> Option<Vec<u8>> {
+    compress_brotli_at(input, DEFAULT_LEVEL)
+}
+
+/// Compresses with Brotli at a quality from 0 to 11; see [`compress_brotli`].
+pub fn compress_brotli_at(input: &[u8], quality: u8) -> Option<Vec<u8>> {
     use BrotliEncoderParameter::{
         BROTLI_PARAM_LGWIN, BROTLI_PARAM_QUALITY, BROTLI_PARAM_SIZE_HINT,
     };
     let mut encoder = BrotliEncoderStateStruct::new(Heap);
-    encoder.set_parameter(BROTLI_PARAM_QUALITY, 9);
+    encoder.set_parameter(BROTLI_PARAM_QUALITY, u32::from(quality.min(11)));
     encoder.set_parameter(BROTLI_PARAM_LGWIN, 22);
     encoder.set_parameter(BROTLI_PARAM_SIZE_HINT, u32::try_from(input.len()).unwrap_or(u32::MAX));
     let mut out = vec![0; input.len() / 2 + 1024];

@@ -16,7 +16,6 @@
 //! entries; longer codes go on in a second table behind it.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// What came out of a zlib stream.
@@ -24,11 +23,22 @@ use alloc::vec::Vec;
 pub(crate) struct Inflated {
     /// The output, up to the limit or the first error.
     pub(crate) data: Vec<u8>,
-    /// Whether the stream was read to its end, and its checksum is that of the output.
-    pub(crate) complete: bool,
+    /// Why no more came out.
+    pub(crate) end: End,
     /// Where in the output the last empty stored block stands, which Go takes as an order to hand
     /// over what there is.
     pub(crate) flushed: usize,
+}
+
+/// Where decompression ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At the end of the stream; the checksum is right.
+    Complete,
+    /// At the limit of the output, or before.
+    Limit,
+    /// Where the stream is damaged or cut off; or at its end, with a wrong checksum.
+    Damage,
 }
 
 /// Most literal and length symbols, and most distance symbols, of a dynamic block.
@@ -49,7 +59,7 @@ const DISTANCE_TABLE: usize = (1 << DISTANCE_BITS) + 16 * 128;
 //   bits 16..32  literal, or least length or distance, or place of the second table
 const LITERAL: u32 = 1 << 15;
 const VALUE: u32 = 1 << 14;
-const END: u32 = 1 << 13;
+const BLOCK_END: u32 = 1 << 13;
 const SECOND: u32 = 1 << 12;
 
 /// The most that one symbol adds to the output.
@@ -313,7 +323,7 @@ const fn reversed(code: usize, length: usize) -> usize {
 const fn litlen_entry(symbol: usize) -> u32 {
     match symbol {
         0..END_OF_BLOCK => LITERAL | (symbol as u32) << 16,
-        END_OF_BLOCK => END,
+        END_OF_BLOCK => BLOCK_END,
         _ => value_entry(&LENGTHS, symbol - END_OF_BLOCK - 1),
     }
 }
@@ -414,15 +424,17 @@ struct Output {
     at: usize,
     limit: usize,
     flushed: usize,
+    /// Whether something did not fit.
+    full: bool,
 }
 
 impl Output {
     /// Makes room for `more` bytes, or as many as the limit allows. Gives how many.
     fn reserve(&mut self, more: usize) -> usize {
-        let wanted = self.at.saturating_add(more);
+        let wanted = self.at.saturating_add(more).min(self.limit);
         if wanted > self.data.len() {
-            let longer = wanted.max(self.data.len().saturating_mul(2)).min(self.limit);
-            self.data.resize(longer.max(self.data.len()), 0);
+            // In steps that stay in the cache until they are filled.
+            self.data.resize(wanted.max((self.data.len() + (1 << 15)).min(self.limit)), 0);
         }
         more.min(self.data.len() - self.at)
     }
@@ -437,7 +449,8 @@ impl Output {
             self.data[at] = self.data[at - distance];
         }
         self.at += room;
-        if room < length { Err(Stop) } else { Ok(()) }
+        self.full = room < length;
+        if self.full { Err(Stop) } else { Ok(()) }
     }
 }
 
@@ -445,10 +458,15 @@ impl Output {
 pub(crate) fn inflate_zlib(input: &[u8], limit: usize) -> Inflated {
     // A guess that a real channel seldom outgrows twice.
     let capacity = input.len().saturating_mul(4).clamp(1024, 1 << 24).min(limit);
-    let mut out = Output { data: vec![0; capacity], at: 0, limit, flushed: 0 };
-    let complete = zlib(input, &mut out).unwrap_or(false);
+    let mut out =
+        Output { data: Vec::with_capacity(capacity), at: 0, limit, flushed: 0, full: false };
+    let end = match zlib(input, &mut out) {
+        Ok(true) => End::Complete,
+        Err(Stop) if out.full => End::Limit,
+        Ok(false) | Err(Stop) => End::Damage,
+    };
     out.data.truncate(out.at);
-    Inflated { data: out.data, complete, flushed: out.flushed }
+    Inflated { data: out.data, end, flushed: out.flushed }
 }
 
 /// Whether the checksum is right.
@@ -499,7 +517,9 @@ fn stored(bits: &mut Bits<'_>, out: &mut Output) -> Result<(), Stop> {
     }
     let length = usize::from(length);
     let rest = bits.input.get(bits.at..).unwrap_or_default();
-    let count = out.reserve(length.min(rest.len()));
+    let there = length.min(rest.len());
+    let count = out.reserve(there);
+    out.full = count < there;
     out.data[out.at..out.at + count].copy_from_slice(&rest[..count]);
     out.at += count;
     bits.at += count;
@@ -509,8 +529,8 @@ fn stored(bits: &mut Bits<'_>, out: &mut Output) -> Result<(), Stop> {
 /// The symbols of a block with codes.
 fn compressed(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<(), Stop> {
     loop {
-        // Room for a good deal of output, so that the fast loop is entered seldom.
-        out.reserve((1 << 16) + OUTPUT_SLACK);
+        // Room for the fast loop.
+        out.reserve(2 * OUTPUT_SLACK);
         if fast(bits, out, codes)? {
             return Ok(());
         }
@@ -519,11 +539,12 @@ fn compressed(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<()
         bits.refill();
         let entry = codes.litlen.look_up(LITLEN_BITS, bits.buffer);
         let code = entry >> 8 & 0xf;
-        if entry & (LITERAL | VALUE | END) == 0 || code.max(codes.litlen.min) > bits.left {
+        if entry & (LITERAL | VALUE | BLOCK_END) == 0 || code.max(codes.litlen.min) > bits.left {
             return Err(Stop);
         }
         if entry & LITERAL != 0 {
             if out.reserve(1) == 0 {
+                out.full = true;
                 return Err(Stop);
             }
             out.data[out.at] = (entry >> 16) as u8;
@@ -537,7 +558,7 @@ fn compressed(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<()
         }
         let length = value(entry, bits.buffer);
         bits.consume(used);
-        if entry & END != 0 {
+        if entry & BLOCK_END != 0 {
             return Ok(());
         }
         bits.refill();
@@ -559,27 +580,37 @@ fn fast(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<bool, St
     let mut b = Bits { input: bits.input, at: bits.at, buffer: bits.buffer, left: bits.left };
     let data = out.data.as_mut_slice();
     let mut at = out.at;
+    let first = |b: &Bits<'_>| codes.litlen.entries[b.buffer as usize & ((1 << LITLEN_BITS) - 1)];
+    let mut room = b.at <= last_input && at <= last_output;
+    if room {
+        b.refill_fast();
+    }
+    let mut entry = first(&b);
     let result = loop {
-        if b.at > last_input || at > last_output {
+        // Here 56 bits are there at least, and `entry` is of the next symbol.
+        if !room {
             break Ok(false);
         }
-        b.refill_fast();
-        let mut entry = codes.litlen.entries[b.buffer as usize & ((1 << LITLEN_BITS) - 1)];
         // Three literals of the first part take 33 bits at most.
         if entry & LITERAL != 0 {
             b.consume(entry & 0xff);
             data[at] = (entry >> 16) as u8;
             at += 1;
-            entry = codes.litlen.entries[b.buffer as usize & ((1 << LITLEN_BITS) - 1)];
+            entry = first(&b);
             if entry & LITERAL != 0 {
                 b.consume(entry & 0xff);
                 data[at] = (entry >> 16) as u8;
                 at += 1;
-                entry = codes.litlen.entries[b.buffer as usize & ((1 << LITLEN_BITS) - 1)];
+                entry = first(&b);
                 if entry & LITERAL != 0 {
                     b.consume(entry & 0xff);
                     data[at] = (entry >> 16) as u8;
                     at += 1;
+                    entry = first(&b);
+                    room = b.at <= last_input && at <= last_output;
+                    if room {
+                        b.refill_fast();
+                    }
                     continue;
                 }
             }
@@ -591,11 +622,16 @@ fn fast(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<bool, St
                 b.consume(entry & 0xff);
                 data[at] = (entry >> 16) as u8;
                 at += 1;
+                entry = first(&b);
+                room = b.at <= last_input && at <= last_output;
+                if room {
+                    b.refill_fast();
+                }
                 continue;
             }
         }
         if entry & VALUE == 0 {
-            if entry & END == 0 {
+            if entry & BLOCK_END == 0 {
                 break Err(Stop);
             }
             b.consume(entry & 0xff);
@@ -603,15 +639,22 @@ fn fast(bits: &mut Bits<'_>, out: &mut Output, codes: &Codes) -> Result<bool, St
         }
         let length = value(entry, b.buffer);
         b.consume(entry & 0xff);
+        // 14 bits are left, of 28 that a distance may take.
         b.refill_fast();
-        let entry = codes.distance.look_up(DISTANCE_BITS, b.buffer);
-        if entry & VALUE == 0 {
+        let distance_entry = codes.distance.look_up(DISTANCE_BITS, b.buffer);
+        if distance_entry & VALUE == 0 {
             break Err(Stop);
         }
-        let distance = value(entry, b.buffer);
-        b.consume(entry & 0xff);
+        let distance = value(distance_entry, b.buffer);
+        b.consume(distance_entry & 0xff);
+        // 28 bits are left: enough to look at the next symbol while the match is copied.
+        entry = first(&b);
         if distance > at {
             break Err(Stop);
+        }
+        room = b.at <= last_input && at + length <= last_output;
+        if room {
+            b.refill_fast();
         }
         copy(data, at, distance, length);
         at += length;

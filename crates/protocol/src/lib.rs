@@ -16,12 +16,14 @@
 
 extern crate alloc;
 
+pub mod altda;
 pub mod attributes;
 pub mod batch;
 pub mod batcher_tx;
 pub mod blob;
 pub mod block;
 pub mod channel;
+mod channel_out;
 pub mod compress;
 pub mod config;
 mod config_json;
@@ -30,6 +32,7 @@ pub mod deposit;
 pub mod extra_data;
 pub mod frame;
 pub mod hardfork;
+mod inflate;
 pub mod l1_fees;
 pub mod l1_info;
 pub mod output;

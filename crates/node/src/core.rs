@@ -73,6 +73,9 @@ pub(crate) struct Core {
     derivation_ready: bool,
     safe_db: Option<Arc<SafeDb>>,
     recording: Option<Recording>,
+    /// The unsafe head that a span batch is replacing, until the span is complete: if it proves
+    /// invalid, the chain that it replaced stands again.
+    replaced: Option<L2BlockRef>,
 }
 
 /// What a [`Core`] is made of.
@@ -165,6 +168,7 @@ impl Core {
             derivation_ready: true,
             safe_db: parts.safe_db,
             recording: parts.recording,
+            replaced: None,
         };
         core.record_start(&start.derivation);
         let safe = start.derivation.safe_head;
@@ -276,15 +280,24 @@ impl Core {
         match engine::build(&self.engine, &heads, parent.hash, attributes.attributes.clone()) {
             Ok(block) => {
                 let reference = self.block_ref(&block)?;
+                if heads.unsafe_head.number > parent.number {
+                    self.replaced.get_or_insert(heads.unsafe_head);
+                }
                 self.forkchoice.on(Event::UnsafeExtended(reference));
                 self.accept_derived(&block, &attributes)
             }
             Err(BuildError::Engine(EngineError::InvalidAttributes(error))) => {
                 warn!(target: "opal::derivation", %error, parent = parent.number,
                     "execution refuses the derived block");
+                self.executed(Executed::Invalid)?;
+                if self.derivation.pending_safe_head() == heads.safe
+                    && let Some(replaced) = self.replaced.take()
+                {
+                    // Nothing of the span counts.
+                    self.forkchoice.on(Event::UnsafeExtended(replaced));
+                }
                 // The attempt has moved the engine to the parent; the unsafe chain stands as before.
-                engine::set_heads(&self.engine, &heads)?;
-                self.executed(Executed::Invalid)
+                Ok(engine::set_heads(&self.engine, self.forkchoice.heads())?)
             }
             Err(error) => Err(error.into()),
         }
@@ -301,6 +314,7 @@ impl Core {
         let derived_from = attributes.derived_from.id();
         if attributes.concluding {
             self.forkchoice.on(Event::SafeDerived { block: reference, derived_from });
+            self.replaced = None;
         }
         engine::set_heads(&self.engine, self.forkchoice.heads())?;
         if let Some(db) = self.safe_db.as_ref().filter(|_| attributes.concluding) {
@@ -417,6 +431,7 @@ impl Core {
         self.derivation_ready = true;
         self.l1_unverified = false;
         self.reset_due = None;
+        self.replaced = None;
         self.metrics.resets.inc();
         info!(target: "opal::node", why,
             unsafe_from = before.unsafe_head.number, unsafe_to = start.unsafe_head.number,

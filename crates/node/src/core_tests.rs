@@ -1,1 +1,688 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::sync_start::Next;
+use alloy_consensus::{Header, SignableTransaction, TxEip1559, TxEip4844};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_genesis::Genesis;
+use alloy_primitives::{Bytes, TxKind, U256};
+use alloy_signer::SignerSync;
+use opal_derivation::{EpochData, L1Block, build_attributes};
+use opal_execution::Chain;
+use opal_governance::{DevAccounts, Intent, TEST_MNEMONIC, devnet_genesis};
+use opal_protocol::batcher_tx::encode_batcher_data;
+use opal_protocol::blob::{Blob, encode_blob};
+use opal_protocol::compress::compress_zlib;
+use opal_protocol::span_batch::{SpanBuilder, SpanChain};
+use opal_protocol::{
+    ChannelId, ChannelOut, Compression, Frame, Hardfork, L1BlockRef, SingularBatch, TxEnvelope,
+    system_config_of,
+};
+use opal_service::keys::{Key, Secret};
+use opal_service::metrics::Metrics;
 
+const TIME: u64 = 1_700_000_000;
+
+fn key(index: u32) -> Key {
+    Key::from_mnemonic_index(&Secret::from(TEST_MNEMONIC), index).unwrap()
+}
+
+fn sign<T: SignableTransaction<alloy_primitives::Signature>>(
+    key: &Key,
+    tx: T,
+) -> alloy_consensus::Signed<T> {
+    let signature = key.signer().sign_hash_sync(&tx.signature_hash()).unwrap();
+    tx.into_signed(signature)
+}
+
+/// An L1 in memory. All L2 blocks have its first block as their origin, so that reorgs concern
+/// their batches only.
+struct World {
+    config: Arc<RollupConfig>,
+    genesis: Genesis,
+    l1: Vec<L1Block>,
+    blobs: HashMap<B256, Box<Blob>>,
+    /// Makes blocks and channels differ.
+    serial: u8,
+}
+
+impl World {
+    fn new(fork: Hardfork) -> Self {
+        let mut intent = Intent::devnet(&DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap());
+        (intent.l2_block_time, intent.fork) = (2, fork);
+        let devnet = devnet_genesis(&intent, TIME).unwrap();
+        let mut world = Self {
+            config: Arc::default(),
+            genesis: devnet.l2_genesis,
+            l1: Vec::new(),
+            blobs: HashMap::new(),
+            serial: 0,
+        };
+        world.mine(Vec::new());
+        let mut config = devnet.rollup_config;
+        config.genesis.l1 = world.l1[0].reference.id();
+        config.genesis.system_config.batcher_address = key(1).address();
+        world.config = Arc::new(config);
+        world
+    }
+
+    fn mine(&mut self, transactions: Vec<TxEnvelope>) {
+        self.serial += 1;
+        let header = Header {
+            number: self.l1.len() as u64,
+            timestamp: TIME + 12 * self.l1.len() as u64,
+            parent_hash: self.l1.last().map_or(B256::ZERO, |block| block.reference.hash),
+            base_fee_per_gas: Some(7),
+            excess_blob_gas: Some(0),
+            parent_beacon_block_root: Some(B256::ZERO),
+            extra_data: vec![self.serial].into(),
+            ..Header::default()
+        };
+        self.l1.push(L1Block {
+            reference: L1BlockRef::from_header(header.hash_slow(), &header),
+            header,
+            receipts: Arc::default(),
+            transactions: Arc::new(transactions),
+        });
+    }
+
+    /// Another chain from this block number on, which is one block longer than the one before and
+    /// empty.
+    fn reorg(&mut self, from: usize) {
+        let length = self.l1.len();
+        self.l1.truncate(from);
+        while self.l1.len() <= length {
+            self.mine(Vec::new());
+        }
+    }
+
+    fn hash(&self, number: u64) -> Option<B256> {
+        self.l1.get(number as usize).map(|block| block.reference.hash)
+    }
+
+    fn heads(&self, finalized: usize) -> L1Heads {
+        let finalized = self.l1[finalized].reference;
+        L1Heads { head: self.l1.last().unwrap().reference, safe: finalized, finalized }
+    }
+
+    fn parts(&self, engine: LocalEngine, safe_db: Option<Arc<SafeDb>>) -> CoreParts {
+        CoreParts {
+            config: self.config.clone(),
+            engine,
+            l1_heads: self.heads(0),
+            safe_db,
+            recording: None,
+            metrics: NodeMetrics::new(&Metrics::new(), "test"),
+        }
+    }
+
+    fn engine(&self) -> LocalEngine {
+        LocalEngine::new(Chain::from_genesis(&self.genesis).unwrap())
+    }
+
+    fn start(&self, engine: LocalEngine, safe_db: Option<Arc<SafeDb>>) -> Core {
+        let parts = self.parts(engine, safe_db);
+        let forkchoice = known_heads(&parts).unwrap();
+        let log = forkchoice.safe_heads_newest_first().copied();
+        let search = Search::new(self.config.clone(), *forkchoice.heads(), log);
+        let start = self.found(search, &parts.engine);
+        if let Some(db) = &parts.safe_db {
+            self.confirm(db);
+        }
+        Core::new(parts, forkchoice, start).unwrap()
+    }
+
+    fn found(&self, mut search: Search, engine: &LocalEngine) -> SyncStart {
+        loop {
+            match search.next(&|hash| engine.block_by_hash(&hash)).unwrap() {
+                Next::L1Hash(number) => search.l1_hash(number, self.hash(number)),
+                Next::L1Block(id) => search.l1_block(self.l1[id.number as usize].reference),
+                Next::Found(start) => return start,
+            }
+        }
+    }
+
+    fn confirm(&self, db: &SafeDb) -> usize {
+        let mut hashes = HashMap::new();
+        while let Some(number) = keep_confirmed(db, &hashes).unwrap() {
+            hashes.insert(number, self.hash(number));
+        }
+        hashes.len()
+    }
+
+    /// What the driver does when the L1 head moves.
+    fn new_head(&self, core: &mut Core, finalized: usize) -> Verdict {
+        core.on_l1_heads(self.heads(finalized));
+        self.verify(core)
+    }
+
+    fn verify(&self, core: &mut Core) -> Verdict {
+        let ours = core.ours();
+        let verdict = core.judge(&ours, &ours.map(|id| self.hash(id.number)));
+        if verdict == Verdict::Reorged {
+            let start = self.found(core.search(), &core.engine);
+            if let Some(db) = core.safe_db() {
+                self.confirm(db);
+            }
+            core.restart(start, "test").unwrap();
+        }
+        verdict
+    }
+
+    fn answer(&self, request: &Request) -> Input {
+        match request {
+            Request::L1Block { number } => match self.l1.get(*number as usize) {
+                Some(block) => Input::L1Block(block.clone()),
+                None => Input::L1NotYet { number: *number },
+            },
+            Request::Blobs { block, hashes } => Input::Blobs {
+                block: block.id(),
+                blobs: hashes.iter().map(|hash| self.blobs[hash].clone()).collect(),
+            },
+            Request::L2Block { number } => panic!("the engine has block {number}"),
+        }
+    }
+
+    /// One turn of derivation, answers included. False when there is nothing to do.
+    fn turn(&self, core: &mut Core) -> bool {
+        if !core.can_derive() {
+            return false;
+        }
+        match core.derive().unwrap() {
+            Turn::Progress => {}
+            Turn::Want(request) => core.provide(self.answer(&request)),
+            Turn::Idle => return false,
+        }
+        true
+    }
+
+    fn run(&self, core: &mut Core) {
+        while self.turn(core) {}
+        assert_eq!(core.reset_due, None);
+    }
+
+    /// Derives until this L1 block is being read.
+    fn run_to_origin(&self, core: &mut Core, number: u64) {
+        while core.derivation.origin().number < number {
+            assert!(self.turn(core));
+        }
+    }
+
+    fn attributes(&self, core: &Core, parent: &L2BlockRef, txs: &[Bytes]) -> PayloadAttributes {
+        let block = core.engine.block_by_hash(&parent.hash).unwrap();
+        let system_config = system_config_of(&self.config, parent.hash, &block.block).unwrap();
+        let origin = &self.l1[parent.l1_origin.number as usize];
+        let epoch = EpochData::new(
+            &self.config,
+            origin.reference.hash,
+            origin.header.clone(),
+            &origin.receipts,
+        );
+        let mut attributes =
+            build_attributes(&self.config, parent, &system_config, &epoch, txs).unwrap();
+        attributes.no_tx_pool = true;
+        attributes
+    }
+
+    /// Blocks of the node's own sequencer, each with a transfer.
+    fn sequence(&mut self, core: &mut Core, count: usize) {
+        for _ in 0..count {
+            let parent = core.heads().unsafe_head;
+            let tx = self.transfer(parent.number);
+            let attributes = self.attributes(core, &parent, &[tx]);
+            let (_, reference) = core.build_unsafe(attributes).unwrap();
+            core.extend_unsafe(reference).unwrap();
+        }
+    }
+
+    fn transfer(&self, nonce: u64) -> Bytes {
+        let tx = TxEip1559 {
+            chain_id: self.config.l2_chain_id,
+            nonce,
+            gas_limit: 21_000,
+            max_fee_per_gas: 5_000_000_000,
+            to: TxKind::Call(key(3).address()),
+            value: U256::from(1),
+            ..TxEip1559::default()
+        };
+        TxEnvelope::Eip1559(sign(&key(2), tx)).encoded_2718().into()
+    }
+
+    /// The batches of these blocks of the node's chain.
+    fn batches(&self, core: &Core, blocks: std::ops::RangeInclusive<u64>) -> Vec<SingularBatch> {
+        let origin = self.config.genesis.l1;
+        blocks
+            .map(|n| {
+                SingularBatch::from_block(&core.engine.block_by_number(n).unwrap().block, origin)
+            })
+            .collect()
+    }
+
+    fn frame(&mut self, data: Vec<u8>) -> Frame {
+        self.serial += 1;
+        Frame { id: ChannelId([self.serial; 16]), number: 0, data: data.into(), is_last: true }
+    }
+
+    fn singular(&mut self, batches: &[SingularBatch]) -> Frame {
+        let mut channel = ChannelOut::new(ChannelId::default(), Compression::Zlib, 1 << 20);
+        for batch in batches {
+            channel.add(batch).unwrap();
+        }
+        let data = channel.compressed().unwrap();
+        self.frame(data)
+    }
+
+    fn span(&mut self, batches: &[SingularBatch]) -> Frame {
+        let mut span = SpanBuilder::new(SpanChain::from(&*self.config), 0);
+        for batch in batches {
+            span.push(batch).unwrap();
+        }
+        let data = compress_zlib(&span.encode_for_channel().unwrap());
+        self.frame(data)
+    }
+
+    /// Mines an L1 block with this frame in calldata.
+    fn post(&mut self, frame: Frame) {
+        let tx = TxEip1559 {
+            to: TxKind::Call(self.config.batch_inbox_address),
+            input: encode_batcher_data(&[frame]),
+            ..TxEip1559::default()
+        };
+        self.mine(vec![TxEnvelope::Eip1559(sign(&key(1), tx))]);
+    }
+
+    fn post_blocks(&mut self, core: &Core, blocks: std::ops::RangeInclusive<u64>) {
+        let batches = self.batches(core, blocks);
+        let frame = self.singular(&batches);
+        self.post(frame);
+    }
+}
+
+/// Numbers of the three heads, and that the engine has the same.
+fn heads(core: &Core) -> (u64, u64, u64) {
+    let Heads { unsafe_head, safe, finalized } = *core.heads();
+    let engine = engine::heads(&core.engine, &core.config).unwrap();
+    assert_eq!(engine, *core.heads());
+    assert!(finalized.number <= safe.number && safe.number <= unsafe_head.number);
+    let status = core.status();
+    assert_eq!(
+        (status.unsafe_l2, status.safe_l2, status.finalized_l2),
+        (unsafe_head, safe, finalized)
+    );
+    (unsafe_head.number, safe.number, finalized.number)
+}
+
+fn db(dir: &tempfile::TempDir, world: &World) -> Arc<SafeDb> {
+    let config = &world.config;
+    let db = SafeDb::open(dir.path(), config.l2_chain_id, config.genesis.l2.hash).unwrap();
+    Arc::new(db)
+}
+
+/// A node with nine blocks, whose batches are in the L1 blocks 3, 5 and 7.
+fn nine_blocks(safe_db: Option<Arc<SafeDb>>, world: &mut World) -> Core {
+    let mut core = world.start(world.engine(), safe_db);
+    world.sequence(&mut core, 9);
+    for blocks in [1..=3, 4..=6, 7..=9] {
+        world.mine(Vec::new());
+        if world.l1.len() == 2 {
+            world.mine(Vec::new());
+        }
+        world.post_blocks(&core, blocks);
+    }
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Ours);
+    world.run(&mut core);
+    assert_eq!(heads(&core), (9, 9, 0));
+    core
+}
+
+#[test]
+fn own_blocks_become_safe_and_the_record_tells_from_when_on() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let db = db(&dir, &world);
+    let core = nine_blocks(Some(db.clone()), &mut world);
+    assert_eq!(core.metrics.unsafe_reorgs.get(), 0);
+    let safe_at = |l1| db.at_l1(l1).unwrap().map(|r| (r.l1_block.number, r.safe_head.number));
+    assert_eq!(
+        [2, 3, 4, 5, 6, 7, 8].map(safe_at),
+        [None, Some((3, 3)), Some((3, 3)), Some((5, 6)), Some((5, 6)), Some((7, 9)), Some((7, 9))]
+    );
+    assert_eq!(db.len(), 3, "all is on disk when the L1 is read to its end");
+    assert_eq!(core.status().current_l1.number, 7);
+    assert_eq!(core.status().pending_safe_l2, core.heads().safe);
+}
+
+#[test]
+fn a_second_reorg_comes_while_the_first_is_being_derived_again() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let db = db(&dir, &world);
+    let mut core = nine_blocks(Some(db.clone()), &mut world);
+
+    world.reorg(7);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Reorged);
+    assert_eq!(heads(&core), (9, 6, 0), "blocks 7 to 9 have lost their batches");
+    assert_eq!(db.at_l1(99).unwrap().unwrap().l1_block.number, 5);
+    world.run_to_origin(&mut core, 1);
+    // Derivation reads block 1 or 2, the safe head came from block 5.
+    assert!(core.derivation.origin().number < 3);
+
+    world.reorg(5);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Reorged, "although all that is read stands");
+    assert_eq!(heads(&core), (9, 3, 0));
+    assert_eq!(db.at_l1(99).unwrap().unwrap().safe_head, core.heads().safe.id());
+    world.run_to_origin(&mut core, 2);
+
+    // A third one takes everything; then other blocks are posted.
+    world.reorg(1);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Reorged);
+    assert_eq!((heads(&core), db.is_empty()), ((9, 0, 0), true));
+    world.post_blocks(&core, 1..=5);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Ours);
+    world.run(&mut core);
+    assert_eq!(heads(&core), (9, 5, 0), "the unsafe chain was right all the time");
+    assert_eq!(core.metrics.resets.get(), 3);
+    assert_eq!(db.len(), 1);
+}
+
+#[test]
+fn an_l1_that_is_too_short_to_tell_changes_nothing() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = nine_blocks(None, &mut world);
+    let long = world.l1.clone();
+    world.l1.truncate(6);
+    assert_eq!(world.new_head(&mut core, 5), Verdict::Unknown);
+    assert!(core.l1_unverified() && core.final_candidate().is_none());
+    assert_eq!(heads(&core), (9, 9, 0));
+    world.l1 = long;
+    assert_eq!(world.new_head(&mut core, 5), Verdict::Ours);
+    assert!(!core.l1_unverified() && core.final_candidate().is_some());
+}
+
+#[test]
+fn finality_waits_while_the_l1_is_in_doubt() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = nine_blocks(None, &mut world);
+    let old = world.l1.clone();
+    world.new_head(&mut core, 5);
+    let candidate = core.final_candidate().unwrap();
+    assert_eq!((candidate.0.number, candidate.1.safe.number), (5, 6));
+    let answers = |world: &World| [world.hash(5), world.hash(5)];
+
+    // The head jumps before the answer comes.
+    world.reorg(4);
+    assert!(core.on_l1_heads(world.heads(3)));
+    assert_eq!(core.final_candidate(), None);
+    core.finalize(candidate, [Some(old[5].reference.hash); 2]).unwrap();
+    assert_eq!(heads(&core).2, 0, "an answer from before counts no more");
+    assert_eq!(world.verify(&mut core), Verdict::Reorged);
+    assert_eq!(heads(&core), (9, 3, 0));
+    // Block 3, which holds the batches of 1 to 3, is on both chains, and is final.
+    let candidate = core.final_candidate().unwrap();
+    assert_eq!(candidate.1.safe.number, 3);
+    core.finalize(candidate, [world.hash(3); 2]).unwrap();
+    assert_eq!(heads(&core), (9, 3, 3));
+
+    // The same question, but the L1 answers with another chain.
+    world.l1 = old;
+    world.new_head(&mut core, 3);
+    world.run(&mut core);
+    assert_eq!(heads(&core), (9, 9, 3));
+    world.new_head(&mut core, 5);
+    let candidate = core.final_candidate().unwrap();
+    core.finalize(candidate, [Some(B256::ZERO), world.hash(5)]).unwrap();
+    assert!(core.l1_unverified(), "to be compared first");
+    assert_eq!(heads(&core).2, 3);
+    assert_eq!(world.verify(&mut core), Verdict::Ours);
+    core.finalize(candidate, [None, world.hash(5)]).unwrap();
+    assert_eq!((heads(&core).2, core.l1_unverified()), (3, false), "the L1 is too short");
+    core.finalize(candidate, answers(&world)).unwrap();
+    assert_eq!(heads(&core).2, 6);
+
+    // Finality that goes back, and one of another chain.
+    core.on_l1_heads(L1Heads { finalized: world.l1[3].reference, ..world.heads(0) });
+    assert_eq!((core.final_candidate(), heads(&core).2), (None, 6));
+    let mut other = world.heads(7);
+    other.finalized.hash = B256::repeat_byte(9);
+    core.on_l1_heads(other);
+    assert_eq!(core.final_candidate(), None);
+    assert!(core.l1_unverified() && heads(&core).2 == 6);
+}
+
+#[test]
+fn a_reset_that_is_due_holds_finality_back() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = nine_blocks(None, &mut world);
+    world.new_head(&mut core, 7);
+    let candidate = core.final_candidate().unwrap();
+    core.reset_due = Some("test".to_owned());
+    assert!(core.final_candidate().is_none() && !core.can_derive());
+    core.finalize(candidate, [world.hash(7); 2]).unwrap();
+    assert_eq!(heads(&core).2, 0);
+}
+
+#[test]
+fn after_a_restart_the_record_says_what_is_safe_and_what_may_become_final() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let core = nine_blocks(Some(db(&dir, &world)), &mut world);
+    let engine = core.engine.clone();
+    drop(core);
+    // Without the record the node falls back to the finalized head.
+    assert_eq!(heads(&world.start(engine.clone(), None)), (9, 0, 0));
+    let mut core = world.start(engine.clone(), Some(db(&dir, &world)));
+    assert_eq!(heads(&core), (9, 9, 0));
+    world.new_head(&mut core, 6);
+    let candidate = core.final_candidate().unwrap();
+    assert_eq!((candidate.1.derived_from.number, candidate.1.safe.number), (5, 6));
+    core.finalize(candidate, [world.hash(6), world.hash(5)]).unwrap();
+    assert_eq!(heads(&core), (9, 9, 6));
+    drop(core);
+    // While the node was away, the L1 has lost its last batches.
+    world.reorg(7);
+    let safe_db = db(&dir, &world);
+    let core = world.start(engine, Some(safe_db.clone()));
+    assert_eq!((heads(&core), safe_db.len()), ((9, 6, 6), 2));
+    drop((core, safe_db));
+
+    // An engine that has lost everything: the record stands, and is confirmed step by step.
+    let safe_db = db(&dir, &world);
+    let mut core = world.start(world.engine(), Some(safe_db.clone()));
+    assert_eq!((heads(&core), safe_db.len()), ((0, 0, 0), 2));
+    let told = |l1| safe_db.at_l1(l1).unwrap().map(|r| r.safe_head.number);
+    while world.turn(&mut core) {
+        assert_eq!(
+            [told(2), told(3), told(4), told(5), told(99)],
+            [None, Some(3), Some(3), Some(6), Some(6)]
+        );
+    }
+    assert_eq!((heads(&core), safe_db.len()), ((6, 6, 0), 2));
+}
+
+#[test]
+fn the_record_is_compared_with_the_l1_by_few_questions() {
+    let mut world = World::new(Hardfork::Isthmus);
+    for _ in 0..200 {
+        world.serial = 0;
+        world.mine(Vec::new());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let safe_db = db(&dir, &world);
+    for block in world.l1.iter().skip(1).step_by(2) {
+        let id = BlockId { number: block.reference.number, ..BlockId::default() };
+        let l1_block = block.reference.id();
+        safe_db.record(SafeHeadRecord { l1_block, safe_head: id }).unwrap();
+    }
+    safe_db.flush().unwrap();
+    assert_eq!((world.confirm(&safe_db), safe_db.len()), (1, 100));
+    // The L1 is shorter now, then another one from block 60 on, then another one altogether.
+    world.l1.truncate(150);
+    assert!(world.confirm(&safe_db) < 15);
+    assert_eq!((safe_db.len(), safe_db.at_l1(999).unwrap().unwrap().l1_block.number), (75, 149));
+    world.serial = 100;
+    world.reorg(60);
+    assert!(world.confirm(&safe_db) < 15);
+    assert_eq!((safe_db.len(), safe_db.at_l1(999).unwrap().unwrap().l1_block.number), (30, 59));
+    world.serial = 30;
+    world.reorg(0);
+    world.confirm(&safe_db);
+    assert!(safe_db.is_empty());
+}
+
+#[test]
+fn a_span_batch_is_safe_when_its_last_block_is() {
+    let mut world = World::new(Hardfork::Granite);
+    let mut sequencer = world.start(world.engine(), None);
+    world.sequence(&mut sequencer, 4);
+    let batches = world.batches(&sequencer, 1..=4);
+    let frame = world.span(&batches);
+    world.post(frame);
+    // The one has the blocks already, the other one builds them.
+    let verifier = world.start(world.engine(), None);
+    for (mut core, tip) in [(sequencer, Some(4)), (verifier, None)] {
+        world.new_head(&mut core, 0);
+        let mut pending = 0;
+        while pending < 4 {
+            assert!(world.turn(&mut core));
+            let now = core.status().pending_safe_l2.number;
+            assert!(now == pending || now == pending + 1);
+            pending = now;
+            let safe = if pending < 4 { 0 } else { 4 };
+            assert_eq!(heads(&core), (tip.unwrap_or(pending), safe, 0), "{pending} derived");
+        }
+        assert_eq!(core.metrics.unsafe_reorgs.get(), 0);
+    }
+}
+
+#[test]
+fn a_reorg_in_the_middle_of_a_span_leaves_nothing_of_it_safe() {
+    let mut world = World::new(Hardfork::Granite);
+    let mut core = world.start(world.engine(), None);
+    world.sequence(&mut core, 4);
+    let batches = world.batches(&core, 1..=4);
+    let frame = world.span(&batches);
+    world.post(frame);
+    world.new_head(&mut core, 0);
+    while core.status().pending_safe_l2.number < 2 {
+        assert!(world.turn(&mut core));
+    }
+    world.reorg(1);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Reorged);
+    world.run(&mut core);
+    assert_eq!((heads(&core), core.status().pending_safe_l2.number), ((4, 0, 0), 0));
+}
+
+#[test]
+fn before_holocene_a_refused_block_voids_its_span_and_the_replaced_chain_stands_again() {
+    let mut world = World::new(Hardfork::Granite);
+    let mut core = world.start(world.engine(), None);
+    world.sequence(&mut core, 5);
+    let tip = core.heads().unsafe_head;
+    // The span has another block 2, and one that cannot be executed as its third.
+    let mut batches = world.batches(&core, 1..=4);
+    batches[1].transactions.clear();
+    batches[2].transactions = vec![world.transfer(77)];
+    let frame = world.span(&batches);
+    world.post(frame);
+    world.new_head(&mut core, 0);
+    while core.status().pending_safe_l2.number < 2 {
+        assert!(world.turn(&mut core));
+    }
+    assert_eq!(heads(&core), (2, 0, 0), "the span replaces block 2");
+    world.run(&mut core);
+    assert_eq!(heads(&core), (5, 0, 0));
+    assert_eq!((core.heads().unsafe_head, core.status().pending_safe_l2.number), (tip, 0));
+    // The right batches come later.
+    world.post_blocks(&core, 1..=5);
+    world.new_head(&mut core, 0);
+    world.run(&mut core);
+    assert_eq!((heads(&core), core.heads().safe), ((5, 5, 0), tip));
+}
+
+#[test]
+fn from_holocene_on_a_refused_block_is_replaced_by_its_deposits() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = world.start(world.engine(), None);
+    world.sequence(&mut core, 4);
+    let before = *core.heads();
+    let mut batches = world.batches(&core, 1..=4);
+    batches[1].transactions = vec![world.transfer(77)];
+    let frame = world.singular(&batches);
+    world.post(frame);
+    world.new_head(&mut core, 0);
+    while heads(&core).1 < 1 {
+        assert!(world.turn(&mut core));
+    }
+    // The next block is refused: the unsafe chain stands as before.
+    while core.metrics.unsafe_reorgs.get() == 0 {
+        assert!(world.turn(&mut core));
+    }
+    assert_eq!((heads(&core), core.heads().unsafe_head), ((4, 1, 0), before.unsafe_head));
+    // Its deposits take its place, and the unsafe chain above it goes with it.
+    while heads(&core).1 < 2 {
+        assert!(world.turn(&mut core));
+    }
+    assert_eq!(heads(&core), (2, 2, 0));
+    let block = core.engine.block_by_number(2).unwrap();
+    assert!(block.block.body.transactions.iter().all(TxEnvelope::is_deposit_tx));
+    assert_eq!(core.heads().safe.id(), block.id());
+    world.run(&mut core);
+    assert_eq!(heads(&core), (2, 2, 0), "the rest of the channel is void");
+}
+
+#[test]
+fn an_unsafe_chain_that_differs_from_l1_is_replaced_from_there_on() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = world.start(world.engine(), None);
+    world.sequence(&mut core, 4);
+    let mut batches = world.batches(&core, 1..=2);
+    batches[1].transactions.clear();
+    let frame = world.singular(&batches);
+    world.post(frame);
+    world.new_head(&mut core, 0);
+    world.run(&mut core);
+    assert_eq!((heads(&core), core.metrics.unsafe_reorgs.get()), ((2, 2, 0), 1));
+}
+
+#[test]
+fn too_many_or_too_few_blobs_are_asked_for_again() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = world.start(world.engine(), None);
+    world.sequence(&mut core, 2);
+    let batches = world.batches(&core, 1..=2);
+    let data = encode_batcher_data(&[world.singular(&batches)]);
+    let hash = B256::with_last_byte(1);
+    world.blobs.insert(hash, encode_blob(&data).unwrap());
+    let tx = TxEip4844 {
+        to: world.config.batch_inbox_address,
+        blob_versioned_hashes: vec![hash],
+        ..TxEip4844::default()
+    };
+    world.mine(vec![TxEnvelope::Eip4844(sign(&key(1), tx))]);
+    world.new_head(&mut core, 0);
+    let mut wrong = vec![0, 2, 3, 0];
+    while core.can_derive() {
+        match core.derive().unwrap() {
+            Turn::Want(request @ Request::Blobs { block, .. }) => match wrong.pop() {
+                Some(count) => {
+                    let blobs = vec![world.blobs[&hash].clone(); count];
+                    core.provide(Input::Blobs { block: block.id(), blobs });
+                }
+                None => core.provide(world.answer(&request)),
+            },
+            Turn::Want(request) => core.provide(world.answer(&request)),
+            Turn::Progress => {}
+            Turn::Idle => break,
+        }
+    }
+    assert_eq!((heads(&core), core.reset_due, wrong), ((2, 2, 0), None, vec![]));
+}
+
+#[test]
+fn a_missing_l2_block_stops_the_node() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let core = nine_blocks(None, &mut world);
+    let mut search = core.search();
+    search.l1_hash(0, Some(B256::repeat_byte(1)));
+    let error = search.next(&|_| None).unwrap_err();
+    assert!(matches!(error, NodeError::MissingBlock(_)), "{error}");
+}

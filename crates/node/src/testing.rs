@@ -18,13 +18,9 @@ pub(crate) fn l1_header(number: u64, fork: u8) -> Header {
 /// A chain with 6-second blocks and all forks up to Granite from this time on, if one is given.
 pub(crate) fn config(granite: Option<u64>) -> RollupConfig {
     let mut schedule = HardforkSchedule::at_genesis(Hardfork::Regolith);
-    for fork in [
-        Hardfork::Canyon,
-        Hardfork::Delta,
-        Hardfork::Ecotone,
-        Hardfork::Fjord,
-        Hardfork::Granite,
-    ] {
+    for fork in
+        [Hardfork::Canyon, Hardfork::Delta, Hardfork::Ecotone, Hardfork::Fjord, Hardfork::Granite]
+    {
         schedule.set(fork, granite);
     }
     RollupConfig {

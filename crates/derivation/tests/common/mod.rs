@@ -140,6 +140,12 @@ pub struct World {
     pub blobs: HashMap<B256, Box<Blob>>,
     /// The sequencer's chain; the first entry is genesis.
     pub l2: Vec<L2Block>,
+    /// Seconds to the next L1 block.
+    pub l1_block_time: u64,
+    /// From when on L1 has Prague's rules.
+    pub prague_time: Option<u64>,
+    /// Most schedules in which a verifier's story is run again when it ends.
+    pub schedules: usize,
     /// Makes L1 blocks of the same number differ after a reorg.
     branch: u64,
     nonce: u64,
@@ -166,6 +172,9 @@ impl World {
             l1: vec![genesis],
             blobs: HashMap::new(),
             l2: vec![L2Block { reference, attributes, sealed }],
+            l1_block_time: L1_BLOCK_TIME,
+            prague_time: None,
+            schedules: 200,
             branch: 0,
             nonce: 0,
             channels: 0,
@@ -178,7 +187,7 @@ impl World {
 
     /// Time of the L1 block that will be mined next.
     pub fn next_l1_time(&self) -> u64 {
-        self.l1_head().reference.timestamp + L1_BLOCK_TIME
+        self.l1_head().reference.timestamp + self.l1_block_time
     }
 
     pub fn l2_head(&self) -> L2BlockRef {
@@ -201,6 +210,7 @@ impl World {
             blob_gas_used: Some(0),
             excess_blob_gas: Some(u64::from(seed[0]) << 17),
             parent_beacon_block_root: Some(keccak256(seed)),
+            requests_hash: self.prague_time.filter(|prague| time >= *prague).map(|_| B256::ZERO),
             extra_data: Bytes::copy_from_slice(&self.nonce.to_be_bytes()),
             ..Header::default()
         };
@@ -520,9 +530,14 @@ pub fn user_set_code_tx(seed: u64) -> Bytes {
 
 /// A `ConfigUpdate` log.
 pub fn config_log(config: &RollupConfig, kind: u8, word: U256) -> Log {
-    let mut data = vec![0; 96];
-    (data[31], data[63]) = (32, 32);
-    data[64..].copy_from_slice(&word.to_be_bytes::<32>());
+    config_log_of(config, kind, &[word])
+}
+
+/// The same with several words.
+pub fn config_log_of(config: &RollupConfig, kind: u8, words: &[U256]) -> Log {
+    let mut data = vec![0; 64];
+    (data[31], data[63]) = (32, 32 * words.len() as u8);
+    data.extend(words.iter().flat_map(|word| word.to_be_bytes::<32>()));
     let topics =
         vec![opal_protocol::system_config::CONFIG_UPDATE, B256::ZERO, B256::with_last_byte(kind)];
     Log::new_unchecked(config.l1_system_config_address, topics, data.into())

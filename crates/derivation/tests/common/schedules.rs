@@ -115,9 +115,9 @@ fn lives(recording: &str, config: &RollupConfig) -> Vec<Life> {
 }
 
 /// Runs each machine of a recording under other schedules; `steps` is how long the recording is.
-pub fn check(recording: &str, config: &Arc<RollupConfig>, steps: usize) {
-    let most = std::env::var("OPAL_SCHEDULES").ok().and_then(|text| text.parse().ok());
-    let count = most.unwrap_or_else(|| (BUDGET / steps.max(1)).clamp(3, 200));
+pub fn check(recording: &str, config: &Arc<RollupConfig>, steps: usize, most: usize) {
+    let wanted = std::env::var("OPAL_SCHEDULES").ok().and_then(|text| text.parse().ok());
+    let count = wanted.unwrap_or_else(|| (BUDGET / steps.max(1)).max(3).min(most));
     for life in lives(recording, config) {
         for seed in 1..=count as u64 {
             run(&life, config, seed);

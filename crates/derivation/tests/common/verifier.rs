@@ -30,6 +30,7 @@ pub struct Verifier {
     steps: Vec<Step>,
     /// From genesis on.
     chain: Vec<Derived>,
+    schedules: usize,
 }
 
 /// What came out of one run.
@@ -66,6 +67,7 @@ impl Verifier {
             recorder,
             steps: Vec::new(),
             chain: vec![genesis],
+            schedules: world.schedules,
         }
     }
 
@@ -232,6 +234,6 @@ impl Drop for Verifier {
         for (i, (again, step)) in again.iter().zip(&self.steps).enumerate() {
             assert_eq!(again, step, "step {i} of the replay");
         }
-        schedules::check(&recording, &self.config, self.steps.len());
+        schedules::check(&recording, &self.config, self.steps.len(), self.schedules);
     }
 }

@@ -45,6 +45,11 @@ impl L1BlobSchedule {
         Self { entries }
     }
 
+    /// The pairs, in order of their times.
+    pub fn entries(&self) -> &[(u64, u64)] {
+        &self.entries
+    }
+
     /// Blob base fee of an L1 block in wei; `None` before Cancun.
     pub fn blob_base_fee(&self, header: &Header) -> Option<U256> {
         let excess = header.excess_blob_gas?;
@@ -52,6 +57,11 @@ impl L1BlobSchedule {
             self.entries.iter().rev().find(|(time, _)| header.timestamp >= *time)?;
         Some(fake_exponential(excess, *fraction))
     }
+}
+
+/// Whether the blob parameters of this L1 are known here: of Ethereum and its testnets they are.
+pub fn is_known_l1(l1_chain_id: u64) -> bool {
+    BPO_FORKS.iter().any(|(id, _, _)| *id == l1_chain_id)
 }
 
 /// The update fraction that an L1 block's blob base fee is computed with. Chains outside the table
@@ -82,6 +92,26 @@ pub fn blob_base_fee_cancun(header: &Header) -> Option<U256> {
 /// EIP-4844's Taylor series for `e^(numerator / denominator)`; the largest number where the result
 /// has no room in 256 bits, which no L1 reaches.
 fn fake_exponential(numerator: u64, denominator: u64) -> U256 {
+    fake_exponential_128(numerator, denominator)
+        .map_or_else(|| fake_exponential_256(numerator, denominator), U256::from)
+}
+
+/// The same where no step needs more than 128 bits, which holds for any price below 2^64 wei. Every
+/// L2 block asks for it, and 256-bit division is many times slower.
+fn fake_exponential_128(numerator: u64, denominator: u64) -> Option<u128> {
+    let (n, d) = (u128::from(numerator), u128::from(denominator));
+    let mut sum = 0u128;
+    let mut term = d;
+    let mut i = 1;
+    while term != 0 {
+        sum = sum.checked_add(term)?;
+        term = term.checked_mul(n)? / (d * i);
+        i += 1;
+    }
+    Some(sum / d)
+}
+
+fn fake_exponential_256(numerator: u64, denominator: u64) -> U256 {
     let (n, d) = (U256::from(numerator), U256::from(denominator));
     let mut sum = U256::ZERO;
     let mut term = d;
@@ -95,4 +125,24 @@ fn fake_exponential(numerator: u64, denominator: u64) -> U256 {
         i += U256::ONE;
     }
     sum / d
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_numbers_give_what_the_long_ones_give() {
+        for fraction in [CANCUN_FRACTION, PRAGUE_FRACTION, BPO1_FRACTION, BPO2_FRACTION] {
+            for step in 0..200 {
+                // Up to about e^44, which is 2^64.
+                let excess = fraction * 44 * step / 200 + step;
+                let short = fake_exponential_128(excess, fraction).map(U256::from);
+                assert_eq!(short, Some(fake_exponential_256(excess, fraction)), "{excess}");
+            }
+            let beyond = fraction * 90;
+            assert_eq!(fake_exponential_128(beyond, fraction), None);
+            assert_eq!(fake_exponential(beyond, fraction), fake_exponential_256(beyond, fraction));
+        }
+    }
 }

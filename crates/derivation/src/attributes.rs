@@ -13,7 +13,7 @@ use opal_protocol::system_config::{ConfigLogError, is_config_update};
 use opal_protocol::upgrades::MissingUpgrade;
 use opal_protocol::{
     BlockId, DEPOSIT_TX_TYPE, Hardfork, L2BlockRef, PayloadAttributes, Receipt, RollupConfig,
-    SystemConfig, TxEnvelope,
+    SystemConfig,
 };
 
 /// What L2 takes from an L1 block: its header, its deposits, its configuration updates. Far smaller
@@ -33,8 +33,8 @@ impl EpochData {
     pub fn new(config: &RollupConfig, hash: B256, header: Header, receipts: &[Receipt]) -> Self {
         let deposits =
             deposits_of_block(receipts, config.deposit_contract_address, hash).map(|deposits| {
-                let encode = |deposit| TxEnvelope::from(deposit).encoded_2718().into();
-                deposits.into_iter().map(encode).collect()
+                // Not by way of an envelope, which would hash it.
+                deposits.iter().map(|deposit| deposit.encoded_2718().into()).collect()
             });
         let config_logs = receipts
             .iter()
@@ -173,7 +173,7 @@ pub(crate) fn build(
     let l1_info =
         l1_info_deposit(config, &system_config, sequence_number, header, id.hash, timestamp)?;
     let mut all = Vec::with_capacity(1 + deposits.len() + upgrades.len() + transactions.len());
-    all.push(TxEnvelope::from(l1_info).encoded_2718().into());
+    all.push(l1_info.encoded_2718().into());
     all.extend_from_slice(deposits);
     all.append(&mut upgrades);
     all.extend_from_slice(transactions);
@@ -213,3 +213,7 @@ pub(crate) fn is_deposits_only(attributes: &PayloadAttributes) -> bool {
 fn is_deposit(tx: &Bytes) -> bool {
     tx.first() == Some(&DEPOSIT_TX_TYPE)
 }
+
+#[cfg(test)]
+#[path = "attributes_tests.rs"]
+mod tests;

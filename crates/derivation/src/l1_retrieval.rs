@@ -138,3 +138,7 @@ fn gather(
     }
     Ok(data)
 }
+
+#[cfg(test)]
+#[path = "l1_retrieval_tests.rs"]
+mod tests;

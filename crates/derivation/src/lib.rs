@@ -42,9 +42,13 @@
 //! | batch order, empty batches | `batch_queue.rs`, `batch_stage.rs`, `epochs.rs` | the same; `holocene/derivation.md` |
 //! | payload attributes | `attributes.rs` | `derivation.md`, "Deriving Payload Attributes" |
 //! | consolidation | `consolidate.rs` | `derivation.md`, "L1-consolidation" |
+//!
+#![doc = include_str!("../RULES.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod attributes;
 mod attributes_queue;
@@ -82,7 +86,11 @@ pub use sync_start::must_walk_back;
 #[cfg(test)]
 mod batch_validity_tests;
 #[cfg(test)]
+mod codec_rules_tests;
+#[cfg(test)]
 mod consolidate_tests;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod span_validity_tests;
 #[cfg(test)]

@@ -384,3 +384,7 @@ impl Derivation {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,34 +1,20 @@
 //! Every fork's activation in the middle of a chain, and which clock decides: the time of the L1
 //! block that brings the data, of the L1 origin, or of the L2 block.
 
-use alloy_primitives::{Address, Bytes};
 use opal_derivation::{AttributesError, CriticalError, DropReason, Dropped, Step};
 use opal_protocol::channel::ChannelError;
 use opal_protocol::hardfork::TABLE;
 use opal_protocol::l1_info::{L1InfoForm, l1_info_of_block};
-use opal_protocol::upgrades::{UpgradeBundle, UpgradeTransaction};
 use opal_protocol::{Hardfork, RollupConfig};
 
 use crate::batch_drops;
 use crate::common::{
-    Content, L1_BLOCK_TIME, L2Block, Run, START_TIME, WHOLE, World, batch, config, key, references,
-    singular, user_set_code_tx, user_tx,
+    Content, L1_BLOCK_TIME, L2Block, Run, START_TIME, WHOLE, World, batch, config, give_bundles,
+    key, references, singular, user_set_code_tx, user_tx,
 };
 
 /// The third L1 block.
 const ACTIVATION: u64 = START_TIME + 3 * L1_BLOCK_TIME;
-
-/// A bundle of our own for forks that upgrade the system.
-fn made_up_bundle(fork: Hardfork) -> UpgradeBundle {
-    let transaction = |i: u8| UpgradeTransaction {
-        data: Bytes::from(vec![i; 40]),
-        from: Address::repeat_byte(i),
-        gas_limit: 1_000_000,
-        intent: format!("Step {i}"),
-        to: (i != 1).then(|| Address::repeat_byte(0x42)),
-    };
-    UpgradeBundle::from_transactions(fork, vec![transaction(1), transaction(2)]).unwrap()
-}
 
 fn before(fork: Hardfork) -> Hardfork {
     TABLE[fork as usize - 1].fork
@@ -39,9 +25,7 @@ fn activating(fork: Hardfork) -> RollupConfig {
     let mut config = config(before(fork));
     config.schedule.set(fork, Some(ACTIVATION));
     if config.upgrading_forks().any(|upgrade| upgrade == fork) {
-        let bundle = made_up_bundle(fork);
-        config.upgrade_bundles.insert(fork, bundle.sha256());
-        config.upgrades = [bundle].into_iter().collect();
+        give_bundles(&mut config);
     }
     config
 }
@@ -161,17 +145,11 @@ fn an_upgrade_whose_bundle_is_missing_stops_derivation() {
 #[test]
 fn all_forks_activate_at_once() {
     let mut config = config(Hardfork::Bedrock);
-    let mut bundles = Vec::new();
     for fork in activating_forks() {
         config.schedule.set(fork, Some(ACTIVATION));
     }
-    for fork in config.upgrading_forks().collect::<Vec<_>>() {
-        let bundle = made_up_bundle(fork);
-        config.upgrade_bundles.insert(fork, bundle.sha256());
-        bundles.push(bundle);
-    }
-    let count = bundles.len();
-    config.upgrades = bundles.into_iter().collect();
+    give_bundles(&mut config);
+    let count = config.upgrade_bundles.len();
     let world = sequenced(config);
     let run = world.derive();
     assert_eq!(run.references(), references(&world.l2[1..]), "{:?}", run.dropped);

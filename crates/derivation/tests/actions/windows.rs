@@ -4,7 +4,9 @@ use opal_derivation::DropReason;
 use opal_protocol::Hardfork;
 
 use crate::batch_drops;
-use crate::common::{L1_BLOCK_TIME, START_TIME, WHOLE, World, config, references, user_tx};
+use crate::common::{
+    L1_BLOCK_TIME, START_TIME, WHOLE, World, config, give_bundles, references, user_tx,
+};
 
 const FORKS: [Hardfork; 4] =
     [Hardfork::Bedrock, Hardfork::Granite, Hardfork::Holocene, Hardfork::Karst];
@@ -211,19 +213,7 @@ fn the_drift_of_fjord_goes_by_the_time_of_the_origin() {
         let mut config = config(Hardfork::Ecotone);
         config.max_sequencer_drift_config = 20;
         config.schedule.set(Hardfork::Fjord, Some(fjord));
-        let bundle = opal_protocol::upgrades::UpgradeBundle::from_transactions(
-            Hardfork::Fjord,
-            vec![opal_protocol::upgrades::UpgradeTransaction {
-                data: Default::default(),
-                from: Default::default(),
-                gas_limit: 100_000,
-                intent: "Nothing".into(),
-                to: Some(Default::default()),
-            }],
-        )
-        .unwrap();
-        config.upgrade_bundles.insert(Hardfork::Fjord, bundle.sha256());
-        config.upgrades = [bundle].into_iter().collect();
+        give_bundles(&mut config);
         let mut world = World::new(config);
         world.l1_block_time = 60;
         world.mine_empty(1);

@@ -24,6 +24,7 @@ use opal_protocol::compress::{compress_brotli, compress_zlib};
 use opal_protocol::extra_data::encode_extra_data;
 use opal_protocol::frame::FRAME_OVERHEAD;
 use opal_protocol::span_batch::SpanBuilder;
+use opal_protocol::upgrades::{UpgradeBundle, UpgradeTransaction};
 use opal_protocol::{
     Block, BlockId, ChannelId, Frame, Genesis, Hardfork, HardforkSchedule, L1BlockRef, L2BlockRef,
     PayloadAttributes, Receipt, RollupConfig, SealedBlock, SingularBatch, SystemConfig, TxEnvelope,
@@ -75,6 +76,28 @@ pub fn config(newest: Hardfork) -> RollupConfig {
         chain_op_config: Default::default(),
         ..RollupConfig::default()
     }
+}
+
+/// Gives a chain made-up bundles of its own for all upgrades that it schedules after genesis.
+pub fn give_bundles(config: &mut RollupConfig) {
+    let transaction = |fork: Hardfork, i: u8| UpgradeTransaction {
+        data: Bytes::from(vec![i; 40]),
+        from: Address::repeat_byte(i),
+        gas_limit: 1_000_000,
+        // Before Karst the intents have the fork's name themselves.
+        intent: format!("{}{}: Step {i}", fork.name()[..1].to_uppercase(), &fork.name()[1..]),
+        to: (i != 1).then(|| Address::repeat_byte(0x42)),
+    };
+    let bundles: Vec<UpgradeBundle> = config
+        .upgrading_forks()
+        .map(|fork| {
+            let transactions = vec![transaction(fork, 1), transaction(fork, 2)];
+            UpgradeBundle::from_transactions(fork, transactions).unwrap()
+        })
+        .collect();
+    config.upgrade_bundles =
+        bundles.iter().map(|bundle| (bundle.fork(), bundle.sha256())).collect();
+    config.upgrades = bundles.into_iter().collect();
 }
 
 /// An L2 block of the sequencer or of the verifier.

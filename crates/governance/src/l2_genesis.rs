@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use alloy_eips::{eip2935, eip4788};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_serde::OtherFields;
-use opal_protocol::hardfork::TABLE;
 use opal_protocol::predeploys::{
     CREATE2_DEPLOYER, GAS_PRICE_ORACLE, GOVERNANCE_TOKEN, L1_BLOCK, L2_TO_L1_MESSAGE_PASSER,
     PROXY_ADMIN, SEQUENCER_FEE_VAULT, WETH, implementation_of, predeploy,
@@ -16,6 +14,7 @@ use opal_protocol::{Hardfork, HardforkSchedule};
 use serde_json::json;
 
 use crate::artifacts::{ArtifactError, Contract};
+use crate::genesis_file::set_rules;
 use crate::intent::Intent;
 use crate::l1_genesis::{CREATE2_PROXY_CODE, INITIAL_BASE_FEE, contract, fund, merged_config};
 use crate::steps::{ADMIN_SLOT, CREATE2_PROXY, IMPLEMENTATION_SLOT};
@@ -153,30 +152,12 @@ fn extra_data(intent: &Intent, schedule: &HardforkSchedule, timestamp: u64) -> B
     data.into()
 }
 
-/// The `config` section: Ethereum's forks at the time of those that bring them, the OP Stack's
-/// forks under their keys, and the chain's EIP-1559 parameters.
+/// The `config` section.
 fn config(intent: &Intent, schedule: &HardforkSchedule) -> ChainConfig {
-    let mut extra = OtherFields::default();
-    extra.insert("bedrockBlock".to_owned(), json!(0));
-    for row in &TABLE {
-        if let (Some(key), Some(time)) = (row.genesis_key, schedule.time(row.fork)) {
-            extra.insert(key.to_owned(), json!(time));
-        }
-    }
-    let optimism = json!({
-        "eip1559Elasticity": intent.eip1559.elasticity,
-        "eip1559Denominator": intent.eip1559.denominator,
-        "eip1559DenominatorCanyon": intent.eip1559.denominator_canyon,
-    });
-    extra.insert("optimism".to_owned(), optimism);
-    ChainConfig {
-        shanghai_time: schedule.time(Hardfork::Canyon),
-        cancun_time: schedule.time(Hardfork::Ecotone),
-        prague_time: schedule.time(Hardfork::Isthmus),
-        osaka_time: schedule.time(Hardfork::Karst),
-        extra_fields: extra,
-        ..merged_config(intent.l2_chain_id)
-    }
+    let mut config = merged_config(intent.l2_chain_id);
+    config.extra_fields.insert("bedrockBlock".to_owned(), json!(0));
+    set_rules(&mut config, schedule, &intent.eip1559);
+    config
 }
 
 #[cfg(test)]

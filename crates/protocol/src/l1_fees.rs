@@ -145,4 +145,42 @@ mod tests {
             assert_eq!(fake_exponential(beyond, fraction), fake_exponential_256(beyond, fraction));
         }
     }
+
+    fn header(timestamp: u64, requests: bool) -> Header {
+        Header {
+            timestamp,
+            excess_blob_gas: Some(60_000_000),
+            requests_hash: requests.then(Default::default),
+            ..Header::default()
+        }
+    }
+
+    #[test]
+    fn public_networks_change_their_parameters_at_known_times() {
+        let [cancun, prague, bpo1, bpo2] =
+            [CANCUN_FRACTION, PRAGUE_FRACTION, BPO1_FRACTION, BPO2_FRACTION]
+                .map(|fraction| Some(fake_exponential(60_000_000, fraction)));
+        for (chain, first, second) in BPO_FORKS {
+            let fee = |time| blob_base_fee(chain, &header(time, true));
+            assert_eq!((fee(first - 1), fee(first)), (prague, bpo1), "{chain}");
+            assert_eq!((fee(second - 1), fee(second)), (bpo1, bpo2), "{chain}");
+            assert!(is_known_l1(chain));
+        }
+        assert!(!is_known_l1(900));
+        assert_eq!(blob_base_fee(900, &header(u64::MAX, true)), prague);
+        assert_eq!(blob_base_fee(900, &header(u64::MAX, false)), cancun);
+        assert_eq!(blob_base_fee(1, &Header::default()), None);
+        assert_eq!(blob_base_fee_cancun(&header(u64::MAX, true)), cancun);
+    }
+
+    #[test]
+    fn a_schedule_holds_from_its_times_on() {
+        let schedule = L1BlobSchedule::new([(20, 2), (10, 1_000_000), (20, 2_000_000), (30, 0)]);
+        let fee = |time| schedule.blob_base_fee(&header(time, false));
+        assert_eq!(fee(9), None);
+        assert_eq!(fee(10), Some(fake_exponential(60_000_000, 1_000_000)));
+        assert_eq!(fee(20), Some(fake_exponential(60_000_000, 2_000_000)));
+        assert_eq!(fee(31), fee(20));
+        assert_eq!(schedule.blob_base_fee(&Header { timestamp: 10, ..Header::default() }), None);
+    }
 }

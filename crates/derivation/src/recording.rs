@@ -7,6 +7,9 @@
 //! {"format":"opal-derivation-recording","version":1,"rollup":{…rollup.json…}}
 //! ```
 //!
+//! `l1_blob_schedule` stands in it, too, where the L1 has blob parameters of its own: pairs of a time
+//! and an update fraction.
+//!
 //! Each other line is one event:
 //!
 //! | `event` | fields | meaning |
@@ -33,6 +36,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use opal_protocol::RollupConfig;
+use opal_protocol::l1_fees::L1BlobSchedule;
 use opal_protocol::upgrades::UpgradeBundles;
 use serde_json::{Map, Value, json};
 
@@ -141,7 +145,11 @@ impl Recorder {
         let mut recorder = Self { out: String::new(), steps: 0 };
         // A configuration has no map with keys other than strings, so it can be written.
         let rollup = serde_json::to_value(config).unwrap_or(Value::Null);
-        recorder.line(&json!({ "format": FORMAT, "version": VERSION, "rollup": rollup }));
+        let mut first = json!({ "format": FORMAT, "version": VERSION, "rollup": rollup });
+        if let Some(schedule) = &config.l1_blob_schedule {
+            first["l1_blob_schedule"] = json!(schedule.entries());
+        }
+        recorder.line(&first);
         recorder
     }
 
@@ -355,8 +363,13 @@ fn header(line: &str) -> Result<RollupConfig, Problem> {
         return Err(Problem::Version(show(version)));
     }
     let mut fields = Fields::new(object);
-    let config: RollupConfig = fields.json("rollup")?;
-    config.check().map_err(|error| field_error("rollup", &error))?;
+    let mut config: RollupConfig = fields.json("rollup")?;
+    let schedule: Option<Vec<(u64, u64)>> = fields.optional("l1_blob_schedule")?;
+    config.l1_blob_schedule = schedule.map(L1BlobSchedule::new);
+    // The recorded machine ran with this configuration, whatever else would be said against it.
+    if config.block_time == 0 {
+        return Err(field_error("rollup", &"block_time must not be 0"));
+    }
     fields.end()?;
     Ok(config)
 }

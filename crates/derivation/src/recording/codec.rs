@@ -38,6 +38,13 @@ impl Fields {
         serde_json::from_value(self.take(field)?).map_err(|error| field_error(field, &error))
     }
 
+    pub(super) fn optional<T: DeserializeOwned>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<T>, Problem> {
+        if self.0.contains_key(field) { self.json(field).map(Some) } else { Ok(None) }
+    }
+
     fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, Problem> {
         bytes(field, &self.take(field)?)
     }

@@ -54,6 +54,15 @@ fn a_recording_that_was_cut_off_says_so() {
 }
 
 #[test]
+fn the_blob_parameters_of_an_l1_of_its_own_are_recorded() {
+    let mut config = config_at(Hardfork::Karst);
+    config.l1_blob_schedule = Some(L1BlobSchedule::new([(5, 7), (1, 3)]));
+    let first = Recorder::new(&config).take();
+    let replay = Replay::new(&first, UpgradeBundles::default()).unwrap();
+    assert_eq!(**replay.config(), config);
+}
+
+#[test]
 fn errors_name_line_and_field() {
     let head = recording().lines().next().unwrap().to_string();
     let start = recording().lines().nth(1).unwrap().to_string();
@@ -92,5 +101,5 @@ fn errors_name_line_and_field() {
     assert!(matches!(run(&newer).unwrap_err().problem, Problem::Version(_)));
     assert!(matches!(run("{}").unwrap_err().problem, Problem::Format(_)));
     let config = head.replace("\"block_time\":2", "\"block_time\":0");
-    assert!(run(&config).unwrap_err().to_string().contains("line 1: rollup: "));
+    assert!(run(&config).unwrap_err().to_string().contains("line 1: rollup: block_time"));
 }

@@ -87,6 +87,13 @@ impl Verifier {
         self.machine.safe_head()
     }
 
+    /// What was recorded so far, ended here.
+    pub fn recording(&self) -> String {
+        let mut recorder = self.recorder.clone();
+        recorder.end();
+        recorder.take()
+    }
+
     /// The derived chain, genesis first.
     pub fn blocks(&self) -> Vec<L2Block> {
         self.chain.iter().map(|derived| derived.block.clone()).collect()
@@ -227,8 +234,7 @@ impl Drop for Verifier {
         if std::thread::panicking() {
             return;
         }
-        self.recorder.end();
-        let recording = self.recorder.take();
+        let recording = self.recording();
         let again = replay(&recording, self.config.upgrades.clone()).unwrap();
         assert_eq!(again.len(), self.steps.len());
         for (i, (again, step)) in again.iter().zip(&self.steps).enumerate() {

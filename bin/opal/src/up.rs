@@ -16,6 +16,7 @@ use opal_service::keys::{Key, Secret};
 use url::Url;
 
 use crate::banner;
+use crate::upgrades::UpgradesDir;
 
 /// Flags of `opal up`. Each can be set by its `OPAL_UP_*` variable too.
 #[derive(Debug, Args)]
@@ -63,6 +64,17 @@ pub(crate) struct UpArgs {
     /// The newest hardfork that is active from L2 genesis on (regolith … karst).
     #[arg(long, env = "OPAL_UP_FORK", default_value_t = Hardfork::LATEST_LIVE, value_name = "NAME")]
     fork: Hardfork,
+    /// Let a later fork activate this many seconds after L2 genesis; can be given for several.
+    #[arg(
+        long = "fork-offset",
+        env = "OPAL_UP_FORK_OFFSETS",
+        value_name = "NAME=SECONDS",
+        value_delimiter = ',',
+        value_parser = fork_offset
+    )]
+    fork_offsets: Vec<(Hardfork, u64)>,
+    #[command(flatten)]
+    upgrades: UpgradesDir,
     /// Where batches go.
     #[arg(long, env = "OPAL_UP_DA", value_enum, default_value_t = DataAvailabilityType::Blobs)]
     da: DataAvailabilityType,
@@ -98,16 +110,24 @@ pub(crate) struct UpArgs {
     deployer_key: Option<Secret>,
 }
 
+/// `jovian=30`.
+fn fork_offset(text: &str) -> Result<(Hardfork, u64), String> {
+    let (fork, seconds) =
+        text.split_once('=').ok_or_else(|| "expected NAME=SECONDS, as in jovian=30".to_owned())?;
+    let fork: Hardfork = fork.parse().map_err(|error| format!("{error}"))?;
+    let seconds = seconds.parse().map_err(|error| format!("\"{seconds}\": {error}"))?;
+    Ok((fork, seconds))
+}
+
 impl TryFrom<UpArgs> for UpConfig {
     type Error = eyre::Report;
 
     fn try_from(args: UpArgs) -> eyre::Result<Self> {
         let phrase = args.mnemonic.as_ref().map_or(TEST_MNEMONIC, Secret::expose);
         let accounts = DevAccounts::from_mnemonic(phrase).wrap_err("--mnemonic")?;
-        if args.fork == Hardfork::Interop {
-            bail!(
-                "--fork interop: interop needs more than one chain, which `opal up` does not run"
-            );
+        let interop = |fork: &Hardfork| *fork == Hardfork::Interop;
+        if interop(&args.fork) || args.fork_offsets.iter().any(|(fork, _)| interop(fork)) {
+            bail!("interop: it needs more than one chain, which `opal up` does not run");
         }
         if args.fork < Hardfork::Ecotone
             && args.l1.is_none()
@@ -158,6 +178,12 @@ impl TryFrom<UpArgs> for UpConfig {
             l1,
             l2_block_time: args.l2_block_time,
             fork: args.fork,
+            // Without forks to come there is nothing to look for.
+            upgrades: match args.fork_offsets.is_empty() {
+                true => PathBuf::new(),
+                false => args.upgrades.path()?,
+            },
+            fork_offsets: args.fork_offsets.into_iter().collect(),
             da: args.da,
             accounts,
             verifier: !args.no_verifier,

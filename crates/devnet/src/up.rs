@@ -1,5 +1,6 @@
 //! Starts a whole rollup in one process.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use opal_execution::Chain;
 use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
-use opal_protocol::{Hardfork, RollupConfig};
+use opal_protocol::{Hardfork, RollupConfig, UpgradeBundles};
 use opal_service::keys::Key;
 use opal_service::metrics::{self, Metrics};
 use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
+use opal_service::upgrades::{UpgradesError, load_upgrades, require_upgrades};
 use opal_service::{RpcServerConfig, Shutdown, http};
 use tokio::sync::watch;
 use tracing::info;
@@ -40,6 +42,10 @@ pub struct UpConfig {
     pub l2_block_time: u64,
     /// The newest fork that is active from L2 genesis on.
     pub fork: Hardfork,
+    /// When later forks activate: seconds after L2 genesis.
+    pub fork_offsets: BTreeMap<Hardfork, u64>,
+    /// Directory with the upgrade transactions of these forks.
+    pub upgrades: PathBuf,
     /// Where batches go.
     pub da: DataAvailabilityType,
     /// Accounts of users and roles.
@@ -101,6 +107,9 @@ pub enum UpError {
     /// `--out` can't be written.
     #[error("--out: {0}")]
     Out(#[from] FileError),
+    /// The upgrade transactions of a fork that activates after genesis are not there.
+    #[error("--upgrades: {0}")]
+    Upgrades(#[from] UpgradesError),
     /// Genesis or deployment failed.
     #[error(transparent)]
     Governance(#[from] opal_governance::GovernanceError),
@@ -284,13 +293,17 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
 async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Foundation, UpError> {
     let mut intent = Intent::devnet(&config.accounts);
     intent.fork = config.fork;
+    intent.fork_offsets = config.fork_offsets.clone();
     intent.l2_block_time = config.l2_block_time;
+    intent.check().map_err(opal_governance::GovernanceError::from)?;
+    let upgrades = upgrades(config, &intent)?;
     match &config.l1 {
         L1Choice::Embedded { block_time, safe_lag, finality_lag } => {
             // Genesis lies one block back, so that the first block of each layer is due at once.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let timestamp = now.saturating_sub((*block_time).max(config.l2_block_time));
-            let genesis = opal_governance::devnet_genesis(&intent, timestamp)?;
+            let mut genesis = opal_governance::devnet_genesis(&intent, timestamp)?;
+            genesis.rollup_config.upgrades = upgrades;
             let address = |port| SocketAddr::new(config.host, port);
             let l1 = EmbeddedL1::start(
                 L1Config {
@@ -321,8 +334,9 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
             let client = Arc::new(L1Client::connect(rpc, beacon.as_ref()).await?);
             info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
             let provider = http::provider(rpc)?;
-            let deployed =
+            let mut deployed =
                 opal_governance::deploy_to_l1(&provider, deployer.signer(), &intent).await?;
+            deployed.rollup_config.upgrades = upgrades;
             Ok(Foundation {
                 embedded: None,
                 l1_genesis: None,
@@ -335,6 +349,15 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
             })
         }
     }
+}
+
+/// The upgrade transactions of the forks that activate after genesis. They are loaded before there
+/// is a genesis, for a deployment costs money.
+fn upgrades(config: &UpConfig, intent: &Intent) -> Result<UpgradeBundles, UpgradesError> {
+    let mut rollup = RollupConfig { schedule: intent.schedule(1), ..RollupConfig::default() };
+    load_upgrades(&config.upgrades, &mut rollup)?;
+    require_upgrades(&config.upgrades, &rollup, 0)?;
+    Ok(rollup.upgrades)
 }
 
 /// The embedded L1 is looked at often, since that costs nothing; a given one gently.

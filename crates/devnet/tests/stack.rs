@@ -28,6 +28,8 @@ fn config(da: DataAvailabilityType) -> UpConfig {
         l1: L1Choice::Embedded { block_time: 1, safe_lag: 2, finality_lag: 8 },
         l2_block_time: 1,
         fork: Hardfork::LATEST_LIVE,
+        fork_offsets: Default::default(),
+        upgrades: Default::default(),
         da,
         accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
         verifier: true,

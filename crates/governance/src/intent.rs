@@ -32,6 +32,9 @@ pub struct Intent {
     /// The newest fork that is active from L2 genesis on.
     #[serde(with = "fork_name")]
     pub fork: Hardfork,
+    /// When later forks activate: seconds after L2 genesis.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fork_offsets: BTreeMap<Hardfork, u64>,
     /// Gas limit of L2 blocks.
     pub gas_limit: u64,
     /// Factors of the L1 fee.
@@ -153,6 +156,7 @@ impl Default for Intent {
             l2_chain_id: 901,
             l2_block_time: 2,
             fork: Hardfork::LATEST_LIVE,
+            fork_offsets: BTreeMap::new(),
             gas_limit: 60_000_000,
             fees: FeeScalars::default(),
             eip1559: BaseFeeConfig::default(),
@@ -249,6 +253,16 @@ impl Intent {
             let value = format!("{}/{}", self.eip1559.denominator_canyon, self.eip1559.elasticity);
             return invalid("eip1559", value, "of which the header holds 32 bits each");
         }
+        for (fork, offset) in &self.fork_offsets {
+            let value = || format!("{fork}={offset}");
+            if *fork <= self.fork || *offset == 0 {
+                return invalid("forkOffsets", value(), "which is active at genesis already");
+            }
+        }
+        if let Some((earlier, later)) = self.schedule(1).out_of_order() {
+            let value = format!("{later} without, or before, {earlier}");
+            return invalid("forkOffsets", value, "but forks activate in order");
+        }
         let roles = &self.roles;
         for (field, address) in [
             ("roles.batcher", roles.batcher),
@@ -269,9 +283,13 @@ impl Intent {
         self.l1_chain_id.unwrap_or(EMBEDDED_L1_CHAIN_ID)
     }
 
-    /// Activation times of all forks.
-    pub fn schedule(&self) -> HardforkSchedule {
-        HardforkSchedule::at_genesis(self.fork)
+    /// Activation times of all forks, the L2 beginning at `genesis_time` (seconds).
+    pub fn schedule(&self, genesis_time: u64) -> HardforkSchedule {
+        let mut schedule = HardforkSchedule::at_genesis(self.fork);
+        for (fork, offset) in &self.fork_offsets {
+            schedule.set(*fork, Some(genesis_time.saturating_add(*offset)));
+        }
+        schedule
     }
 
     /// Where batches are sent to. By convention a zero byte, then the first 19 bytes of the hash of

@@ -35,7 +35,7 @@ const IMPLEMENTED: [(Address, Contract); 4] = [
 /// # Errors
 /// If an embedded artifact is damaged.
 pub fn l2_genesis(intent: &Intent, timestamp: u64) -> Result<Genesis, ArtifactError> {
-    let schedule = intent.schedule();
+    let schedule = intent.schedule(timestamp);
     let is_active = |fork| schedule.is_active(fork, timestamp);
     let mut alloc = BTreeMap::new();
     predeploy_proxies(&mut alloc, intent)?;

@@ -26,7 +26,7 @@ pub fn rollup_config(
         channel_timeout_config: intent.channel_timeout,
         l1_chain_id,
         l2_chain_id: intent.l2_chain_id,
-        schedule: intent.schedule(),
+        schedule: intent.schedule(l2_time),
         pectra_blob_schedule_time: None,
         batch_inbox_address: intent.batch_inbox(),
         deposit_contract_address: addresses.optimism_portal_proxy,

@@ -57,7 +57,7 @@ fn first_capacity(input: usize, limit: usize) -> usize {
 
 /// Makes room in a full output buffer; `false` when the limit is reached.
 fn grow(out: &mut Vec<u8>, limit: usize) -> bool {
-    let longer = out.len().saturating_mul(2).clamp(1, limit);
+    let longer = out.len().saturating_mul(2).max(1).min(limit);
     if longer <= out.len() {
         return false;
     }

@@ -145,3 +145,58 @@ pub fn parse_frames(data: &Bytes) -> Result<Vec<Frame>, FrameError> {
     }
     if frames.is_empty() { Err(FrameError::NoFrames) } else { Ok(frames) }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn encoded(frames: &[Frame]) -> Vec<u8> {
+        let mut out = Vec::new();
+        frames.iter().for_each(|frame| frame.encode(&mut out));
+        out
+    }
+
+    fn frame(length: usize) -> Frame {
+        Frame {
+            id: ChannelId([7; 16]),
+            number: 0x0102,
+            data: alloc::vec![9; length].into(),
+            is_last: true,
+        }
+    }
+
+    /// TRAPS 1: the byte is 0 or 1, and one malformed frame invalidates all.
+    #[test]
+    fn is_last_is_zero_or_one() {
+        let mut data = encoded(&[frame(3), frame(5)]);
+        assert_eq!(parse_frames(&data.clone().into()), Ok(alloc::vec![frame(3), frame(5)]));
+        for byte in 2..=255 {
+            *data.last_mut().unwrap() = byte;
+            let error = FrameError::IsLast { index: 1, byte };
+            assert_eq!(parse_frames(&data.clone().into()), Err(error));
+        }
+        *data.last_mut().unwrap() = 0;
+        assert!(!parse_frames(&data.into()).unwrap()[1].is_last);
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(parse_frames(&Bytes::new()), Err(FrameError::NoFrames));
+        let data = Bytes::from(encoded(&[frame(3)]));
+        assert_eq!(data.len(), FRAME_OVERHEAD + 3);
+        for cut in 1..data.len() {
+            let error = parse_frames(&data.slice(..cut)).unwrap_err();
+            assert!(matches!(error, FrameError::Truncated { index: 0, .. }), "{cut}: {error}");
+        }
+        assert_eq!(parse_frames(&encoded(&[frame(MAX_FRAME_DATA)]).into()).unwrap().len(), 1);
+        let length = MAX_FRAME_DATA as u32 + 1;
+        let error = FrameError::TooLong { index: 0, length };
+        assert_eq!(parse_frames(&encoded(&[frame(MAX_FRAME_DATA + 1)]).into()), Err(error));
+        // What a frame claims is not allocated.
+        let mut claim = encoded(&[frame(0)]);
+        claim[18..22].fill(0xff);
+        let error = FrameError::TooLong { index: 0, length: u32::MAX };
+        assert_eq!(parse_frames(&claim.into()), Err(error));
+    }
+}

@@ -719,3 +719,7 @@ fn adler32(data: &[u8]) -> u32 {
     }
     b << 16 | a
 }
+
+#[cfg(test)]
+#[path = "inflate_tests.rs"]
+mod tests;

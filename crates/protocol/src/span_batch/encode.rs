@@ -292,7 +292,8 @@ impl SpanBuilder {
         limit: usize,
     ) -> Result<Result<(), usize>, SpanEncodeError> {
         let mark = self.columns.mark();
-        let before = (self.parent_check, self.l1_origin_check, self.l1_origin);
+        let checks = (self.parent_check, self.l1_origin_check);
+        let before = (checks, self.first_timestamp, self.l1_origin);
         self.push(batch)?;
         let length = self.channel_len();
         if length <= limit {
@@ -300,7 +301,8 @@ impl SpanBuilder {
         }
         self.columns.truncate(&mark);
         self.blocks -= 1;
-        (self.parent_check, self.l1_origin_check, self.l1_origin) = before;
+        (self.parent_check, self.l1_origin_check) = before.0;
+        (self.first_timestamp, self.l1_origin) = (before.1, before.2);
         Ok(Err(length))
     }
 

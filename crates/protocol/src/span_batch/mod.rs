@@ -69,9 +69,6 @@ pub enum SpanBatchError {
         /// What is wrong.
         error: SpanTxError,
     },
-    /// Timestamps beyond 64 bits.
-    #[error("timestamp overflows")]
-    Timestamp,
 }
 
 /// What a span batch takes for granted about its chain.

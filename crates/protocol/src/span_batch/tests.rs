@@ -39,6 +39,7 @@ fn one_tx(data: &[u8], protected: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A span batch that claims 2^63 elements is refused before anything is allocated.
 #[test]
 fn claims_cost_nothing() {
     assert_eq!(decode(head(0)), Err(SpanBatchError::Empty));
@@ -71,6 +72,7 @@ fn bits_beyond_the_length_are_refused() {
     }
 }
 
+/// TRAPS 15: `v` of a chain id of 64 bits has 66 bits.
 #[test]
 fn a_protected_legacy_signature_fits_any_chain_id() {
     // value 1, gas price 2, no data.
@@ -82,6 +84,13 @@ fn a_protected_legacy_signature_fits_any_chain_id() {
     let mut encoded = Vec::new();
     v.encode(&mut encoded);
     assert!(tx.windows(encoded.len()).any(|window| window == encoded));
+    let chain = SpanChain { block_time: 2, genesis_time: 100, chain_id: u64::MAX };
+    assert_eq!(span.encode(chain, true).unwrap(), one_tx(&[0xc3, 1, 2, 0x80], &[1]));
+    // On another chain the same transaction is another chain's.
+    let other = SpanChain { chain_id: 10, ..chain };
+    let error = SpanTxError::ChainId(u64::MAX);
+    let error = SpanEncodeError::Transaction { block: 0, index: 0, error };
+    assert_eq!(span.encode(other, false), Err(error));
 }
 
 #[test]
@@ -92,4 +101,108 @@ fn transactions_that_cannot_be_put_together_drop_the_span_alone() {
     }
     assert!(decode(one_tx(&[0x82, 1, 2], &[0])).is_err(), "not a list");
     assert!(decode(one_tx(&[2, 0xfb, 0xff, 0xff, 0xff, 0xff], &[0])).is_err(), "too long");
+}
+
+/// A list of a long string, with so many bytes in all.
+fn data_list(length: usize) -> Vec<u8> {
+    // Value 1, gas price 2, and calldata; headers of four bytes.
+    let mut out = alloc::vec![0xfa];
+    out.extend_from_slice(&(length as u32 - 4).to_be_bytes()[1..]);
+    out.extend_from_slice(&[1, 2, 0xba]);
+    out.extend_from_slice(&(length as u32 - 10).to_be_bytes()[1..]);
+    out.resize(length, 7);
+    out
+}
+
+/// TRAPS 5: more than 10,000,000 bytes of data are refused, header and list together; a list that
+/// is cut off is an error.
+#[test]
+fn transaction_data_has_a_limit() {
+    let limit = MAX_SPAN_BATCH_ELEMENTS as usize;
+    let largest = one_tx(&data_list(limit), &[1]);
+    let span = decode(largest.clone()).unwrap().into_span(2, 100, 10).unwrap();
+    let chain = SpanChain { block_time: 2, genesis_time: 100, chain_id: 10 };
+    assert!(span.encode(chain, true).unwrap() == largest);
+    let error = SpanBatchError::TooMany { what: "transaction data", count: limit as u64 + 1 };
+    assert_eq!(decode(one_tx(&data_list(limit + 1), &[1])), Err(error));
+    // The claim alone suffices.
+    let claim = one_tx(&[2, 0xfb, 0x7f, 0xff, 0xff, 0xff], &[0]);
+    assert!(decode(claim).is_err());
+    let whole = one_tx(&data_list(100), &[1]);
+    for cut in 0..whole.len() {
+        assert!(decode(whole[..cut].to_vec()).is_err(), "{cut}");
+    }
+
+    // The encoder, too: value and calldata of the largest transaction, and one byte more.
+    let transaction = span.first().transactions[0].to_vec();
+    let mut longer = transaction;
+    // List header, calldata header (behind nonce, gas price, gas limit, recipient, value).
+    for at in [3, 4 + 1 + 1 + 1 + 21 + 1 + 3] {
+        longer[at] += 1;
+    }
+    longer.insert(100, 7);
+    let block = SpanBlock { transactions: alloc::vec![longer.into()], ..span.first().clone() };
+    let span = SpanBatch::new([0; 20], [0; 20], alloc::vec![block]).unwrap();
+    let error = SpanTxError::TooLong(limit + 1);
+    let error = SpanEncodeError::Transaction { block: 0, index: 0, error };
+    assert_eq!(span.encode(chain, false), Err(error));
+}
+
+#[test]
+fn the_encoder_refuses_what_makes_no_span() {
+    let chain = SpanChain { block_time: 2, genesis_time: 100, chain_id: 10 };
+    let block =
+        |timestamp, epoch_num| crate::SingularBatch { timestamp, epoch_num, ..Default::default() };
+    let encode = |blocks: &[crate::SingularBatch]| encode_span_batch(blocks, 5, chain);
+    assert_eq!(encode(&[]), Err(SpanEncodeError::Empty));
+    assert!(encode(&[block(102, 5), block(104, 6), block(106, 6)]).is_ok());
+    let timestamp =
+        |index, expected, found| Err(SpanEncodeError::Timestamp { index, expected, found });
+    assert_eq!(encode(&[block(98, 5)]), timestamp(0, 100, 98));
+    assert_eq!(encode(&[block(102, 5), block(105, 5)]), timestamp(1, 104, 105));
+    let origin = |index, previous, found| Err(SpanEncodeError::Origin { index, previous, found });
+    assert_eq!(encode(&[block(102, 7)]), origin(0, 5, 7));
+    assert_eq!(encode(&[block(102, 4)]), origin(0, 5, 4));
+    assert_eq!(encode(&[block(102, 6), block(104, 5)]), origin(1, 6, 5));
+
+    // The first block's bit, and the last block's number.
+    for (epoch_num, changes) in [(5, false), (6, true)] {
+        let raw = decode(encode(&[block(102, epoch_num)]).unwrap()).unwrap();
+        assert_eq!((raw.first_origin_changes(), raw.l1_origin_num), (changes, epoch_num));
+    }
+
+    let tx = |raw: &[u8]| {
+        let transactions = alloc::vec![Bytes::copy_from_slice(raw)];
+        match encode(&[crate::SingularBatch { transactions, ..block(102, 5) }]) {
+            Err(SpanEncodeError::Transaction { block: 0, index: 0, error }) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(tx(&[]), SpanTxError::Rlp(alloy_rlp::Error::InputTooShort));
+    for kind in [0, 3, 5, 0x7d, 0x7e, 0x7f, 0x80, 0xbf] {
+        assert_eq!(tx(&[kind, 0xc0]), SpanTxError::Type(kind));
+    }
+    // Nonce, gas price, gas limit, no recipient, value, no data; v, r, s.
+    for (v, error) in [(29, SpanTxError::V(29)), (37, SpanTxError::ChainId(1))] {
+        assert_eq!(tx(&[0xc9, 1, 1, 1, 0x80, 1, 0x80, v, 1, 1]), error);
+    }
+    // Chain id, nonce, two fees, gas limit, no recipient, value, no data, two lists; parity, r, s.
+    let set_code = [4, 0xcd, 10, 1, 1, 1, 1, 0x80, 1, 0x80, 0xc0, 0xc0, 1, 1, 1];
+    assert_eq!(tx(&set_code), SpanTxError::NoRecipient);
+    let parity = [1, 0xcb, 10, 1, 1, 1, 0x80, 1, 0x80, 0xc0, 2, 1, 1];
+    assert_eq!(tx(&parity), SpanTxError::V(2));
+    for length in 2..parity.len() {
+        assert!(matches!(tx(&parity[..length]), SpanTxError::Rlp(_)));
+    }
+}
+
+#[test]
+fn a_refused_first_block_leaves_no_trace() {
+    let chain = SpanChain { block_time: 2, genesis_time: 100, chain_id: 1 };
+    let empty = SpanBuilder::new(chain, 5);
+    let mut span = empty.clone();
+    let batch = crate::SingularBatch { timestamp: 1 << 40, epoch_num: 6, ..Default::default() };
+    assert!(span.push_within(&batch, 10).unwrap().is_err());
+    assert_eq!(span.channel_len(), empty.channel_len());
+    assert_eq!(span.push_within(&batch, 100), Ok(Ok(())));
 }

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use opal_protocol::Compression;
+use opal_protocol::compress::DEFAULT_LEVEL;
 use opal_service::TxManagerArgs;
 use opal_service::duration::parse_duration;
 use opal_service::keys::Secret;
@@ -29,16 +31,51 @@ impl fmt::Display for DataAvailabilityType {
     }
 }
 
-/// How channels are compressed.
+/// Which batches a channel holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
+pub enum BatchType {
+    /// One batch for each block.
+    #[value(alias = "0")]
+    Singular,
+    /// One batch for all blocks of the channel, where the chain has the Delta fork: up to a tenth
+    /// smaller, and nearly nothing for empty blocks. Before Delta, `singular`.
+    #[default]
+    #[value(alias = "1")]
+    Span,
+}
+
+/// How channels are compressed. Brotli is valid from the Fjord fork on; before it, every choice
+/// means `zlib`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum CompressionAlgo {
-    /// Brotli where the chain has the Fjord fork, zlib before.
+    /// `brotli`.
     #[default]
     Auto,
     /// zlib always.
     Zlib,
-    /// The same as `auto`: before Fjord, Brotli would be dropped.
+    /// `brotli-9`.
     Brotli,
+    /// Brotli at quality 9.
+    #[value(name = "brotli-9")]
+    Brotli9,
+    /// Brotli at quality 10: several times slower.
+    #[value(name = "brotli-10")]
+    Brotli10,
+    /// Brotli at quality 11: slower still.
+    #[value(name = "brotli-11")]
+    Brotli11,
+}
+
+impl CompressionAlgo {
+    /// The compression and its level, given whether Fjord is active.
+    pub(crate) const fn at(self, fjord: bool) -> (Compression, u8) {
+        match self {
+            Self::Brotli10 if fjord => (Compression::Brotli, 10),
+            Self::Brotli11 if fjord => (Compression::Brotli, 11),
+            Self::Auto | Self::Brotli | Self::Brotli9 if fjord => (Compression::Brotli, 9),
+            _ => (Compression::Zlib, DEFAULT_LEVEL),
+        }
+    }
 }
 
 /// Flags of the batcher.
@@ -94,6 +131,9 @@ pub struct BatcherArgs {
     /// Transactions that may wait for confirmation at the same time; 0 for no limit.
     #[arg(long, env = "OPAL_BATCHER_MAX_PENDING_TX", default_value_t = 10, value_name = "COUNT")]
     pub max_pending_tx: usize,
+    /// Which batches a channel holds; 0 and 1 name them, too.
+    #[arg(long, env = "OPAL_BATCHER_BATCH_TYPE", value_enum, default_value_t)]
+    pub batch_type: BatchType,
     /// How channels are compressed.
     #[arg(long, env = "OPAL_BATCHER_COMPRESSION_ALGO", value_enum, default_value_t)]
     pub compression_algo: CompressionAlgo,

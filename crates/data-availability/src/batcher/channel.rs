@@ -1,9 +1,10 @@
 //! One channel on its way: filled with blocks, closed, cut into frames, sent, confirmed.
 
+use opal_protocol::SingularBatch;
 use opal_protocol::channel::ChannelOutError;
 use opal_protocol::frame::FRAME_OVERHEAD;
-use opal_protocol::{BlockId, ChannelId, ChannelOut, Compression, Frame, SealedBlock};
-use opal_protocol::{RollupConfig, SingularBatch, l1_info::L1InfoError, l2_block_ref};
+use opal_protocol::l1_info::{L1InfoError, l1_info_of_block};
+use opal_protocol::{BlockId, ChannelId, ChannelOut, Frame, RollupConfig, SealedBlock};
 
 use super::config::Posting;
 
@@ -12,8 +13,12 @@ use super::config::Posting;
 pub(crate) struct PendingBlock {
     pub id: BlockId,
     pub l1_origin: BlockId,
+    /// Timestamp of the L1 origin.
+    pub l1_origin_time: u64,
+    /// Number of the parent's L1 origin.
+    pub parent_l1_origin: u64,
     pub batch: SingularBatch,
-    /// Bytes in a channel before compression.
+    /// Bytes in a channel before compression, as a singular batch.
     pub size: usize,
 }
 
@@ -21,10 +26,17 @@ impl PendingBlock {
     /// # Errors
     /// When the block does not begin with L1 attributes.
     pub(crate) fn new(config: &RollupConfig, block: &SealedBlock) -> Result<Self, L1InfoError> {
-        let l1_origin = l2_block_ref(config, block.hash, &block.block)?.l1_origin;
+        let info = l1_info_of_block(config, block.hash, &block.block)?;
+        let l1_origin = info.l1_origin();
         let batch = SingularBatch::from_block(&block.block, l1_origin);
-        let size = batch.encode_for_channel().len();
-        Ok(Self { id: block.id(), l1_origin, batch, size })
+        Ok(Self {
+            id: block.id(),
+            l1_origin,
+            l1_origin_time: info.timestamp,
+            parent_l1_origin: l1_origin.number - u64::from(info.sequence_number == 0),
+            size: batch.encode_for_channel().len(),
+            batch,
+        })
     }
 
     fn summary(&self) -> BlockSummary {
@@ -65,20 +77,9 @@ pub(crate) struct ChannelBuilder {
 }
 
 impl ChannelBuilder {
-    /// A channel for `first` and its successors; the block is not added yet.
-    pub(crate) const fn new(
-        id: ChannelId,
-        compression: Compression,
-        max_rlp_bytes: u64,
-        opened_at: u64,
-        first: &PendingBlock,
-    ) -> Self {
-        Self {
-            out: ChannelOut::new(id, compression, max_rlp_bytes),
-            opened_at,
-            oldest_origin: first.l1_origin.number,
-            blocks: Vec::new(),
-        }
+    /// The empty channel `out` for `first` and its successors; the block is not added yet.
+    pub(crate) const fn new(out: ChannelOut, opened_at: u64, first: &PendingBlock) -> Self {
+        Self { out, opened_at, oldest_origin: first.l1_origin.number, blocks: Vec::new() }
     }
 
     pub(crate) fn first_block(&self) -> Option<u64> {

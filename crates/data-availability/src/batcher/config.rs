@@ -9,7 +9,7 @@ use opal_service::keys::{Key, KeyError};
 use opal_service::metrics::Metrics;
 use url::Url;
 
-use super::{BatcherArgs, BatcherError, CompressionAlgo, DataAvailabilityType};
+use super::{BatchType, BatcherArgs, BatcherError, CompressionAlgo, DataAvailabilityType};
 
 /// Most blobs in one transaction. Osaka allows no more, and earlier forks' blocks hold few more.
 pub(crate) const MAX_BLOBS_PER_TX: usize = 6;
@@ -36,6 +36,7 @@ pub struct BatcherConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct Posting {
     pub da: DataAvailabilityType,
+    pub batch_type: BatchType,
     pub compression: CompressionAlgo,
     /// L1 blocks for which a channel stays open; 0 for no limit.
     pub max_channel_duration: u64,
@@ -86,7 +87,8 @@ impl BatcherConfig {
             max_pending: 16,
             posting: Posting {
                 da,
-                compression: CompressionAlgo::Auto,
+                batch_type: BatchType::default(),
+                compression: CompressionAlgo::default(),
                 max_channel_duration: 1,
                 sub_safety_margin: 4,
                 target_num_frames: 1,
@@ -168,6 +170,7 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
             max_pending,
             posting: Posting {
                 da,
+                batch_type: args.batch_type,
                 compression: args.compression_algo,
                 max_channel_duration: args.max_channel_duration,
                 sub_safety_margin: args.sub_safety_margin,
@@ -184,6 +187,7 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use clap::Parser;
+    use opal_protocol::Compression;
 
     use super::*;
 
@@ -209,6 +213,8 @@ mod tests {
         assert_eq!(config.poll_interval, Duration::from_secs(6));
         assert_eq!(config.posting.da, DataAvailabilityType::Blobs);
         assert_eq!(config.posting.max_frame_size, MAX_BLOB_DATA - 1);
+        assert_eq!(config.posting.batch_type, BatchType::Span);
+        assert_eq!(config.posting.compression, CompressionAlgo::Auto);
         assert_eq!(config.tx_manager.confirmations, 10);
         assert_eq!((config.admin_rpc, config.stopped), (None, false));
         // A debug print must not show the key.
@@ -237,6 +243,31 @@ mod tests {
     }
 
     #[test]
+    fn batches_and_compression_have_the_names_that_operators_know() {
+        let posting =
+            |args: &[&str]| parse(&[&["--private-key", KEY], args].concat()).unwrap().posting;
+        for (name, expected) in [
+            ("0", BatchType::Singular),
+            ("singular", BatchType::Singular),
+            ("1", BatchType::Span),
+            ("span", BatchType::Span),
+        ] {
+            assert_eq!(posting(&["--batch-type", name]).batch_type, expected);
+        }
+        for (name, before, after) in [
+            ("auto", (Compression::Zlib, 9), (Compression::Brotli, 9)),
+            ("zlib", (Compression::Zlib, 9), (Compression::Zlib, 9)),
+            ("brotli", (Compression::Zlib, 9), (Compression::Brotli, 9)),
+            ("brotli-9", (Compression::Zlib, 9), (Compression::Brotli, 9)),
+            ("brotli-10", (Compression::Zlib, 9), (Compression::Brotli, 10)),
+            ("brotli-11", (Compression::Zlib, 9), (Compression::Brotli, 11)),
+        ] {
+            let algo = posting(&["--compression-algo", name]).compression;
+            assert_eq!((algo.at(false), algo.at(true)), (before, after), "{name}");
+        }
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_by_name() {
         for (args, expected) in [
             (vec![], "--private-key"),
@@ -247,6 +278,8 @@ mod tests {
             (vec!["--private-key", KEY, "--target-num-frames", "0"], "--target-num-frames"),
             (vec!["--private-key", KEY, "--poll-interval", "1ms"], "--poll-interval"),
             (vec!["--private-key", KEY, "--stopped"], "--rpc.port"),
+            (vec!["--private-key", KEY, "--batch-type", "2"], "[possible values: singular, span]"),
+            (vec!["--private-key", KEY, "--compression-algo", "brotli-8"], "brotli-11]"),
             (vec!["--private-key", KEY, "--da", "carrier-pigeon"], "[possible values: blobs"),
         ] {
             let error = parse(&args).unwrap_err();

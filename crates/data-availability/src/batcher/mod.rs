@@ -34,7 +34,7 @@ use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
 use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
 use tokio::sync::{mpsc, watch};
 
-pub use args::{BatcherArgs, CompressionAlgo, DataAvailabilityType};
+pub use args::{BatchType, BatcherArgs, CompressionAlgo, DataAvailabilityType};
 pub use config::BatcherConfig;
 
 /// Log target of the batcher.

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use opal_protocol::{BlockId, ChannelId, Compression, Hardfork, L1BlockRef, L2BlockRef};
+use opal_protocol::{BlockId, ChannelId, ChannelOut, Hardfork, L1BlockRef, L2BlockRef};
 use opal_protocol::{RollupConfig, channel::ChannelOutError};
 
-use super::CompressionAlgo;
+use super::BatchType;
 use super::channel::{ChannelBuilder, CloseReason, ClosedChannel, PendingBlock, TxData};
 use super::config::Posting;
 use super::status::{ResetReason, SyncStatus, WaitReason};
@@ -353,9 +353,8 @@ impl BatcherState {
             && let Some(block) = self.blocks.get(self.built)
         {
             let builder = self.open.get_or_insert_with(|| {
-                let max_rlp_bytes = self.rollup.max_rlp_bytes_per_channel(l1_head.timestamp);
-                let compression = compression(&self.rollup, &posting, l1_head.timestamp);
-                ChannelBuilder::new(new_id(), compression, max_rlp_bytes, l1_head.number, block)
+                let out = new_channel(new_id(), &self.rollup, &posting, l1_head.timestamp, block);
+                ChannelBuilder::new(out, l1_head.number, block)
             });
             let added = builder.add(block, &posting);
             let fits = added.map_err(|error| BuildError { block: Some(block.id), error })?;
@@ -443,19 +442,26 @@ impl BatcherState {
     }
 }
 
-/// Which compression derivation accepts: it looks at the time of the L1 block that includes the
-/// channel, which can't be before the head's.
-fn compression(rollup: &RollupConfig, posting: &Posting, l1_time: u64) -> Compression {
-    match posting.compression {
-        CompressionAlgo::Zlib => Compression::Zlib,
-        CompressionAlgo::Auto | CompressionAlgo::Brotli => {
-            if rollup.is_active(Hardfork::Fjord, l1_time) {
-                Compression::Brotli
-            } else {
-                Compression::Zlib
-            }
-        }
-    }
+/// An empty channel for `first` and its successors. Limit and compression are what derivation
+/// accepts: it looks at the time of the L1 block that includes the channel, which can't be before
+/// the head's. For span batches it looks at the time of the first block's L1 origin, too.
+fn new_channel(
+    id: ChannelId,
+    rollup: &RollupConfig,
+    posting: &Posting,
+    l1_time: u64,
+    first: &PendingBlock,
+) -> ChannelOut {
+    let max_rlp_bytes = rollup.max_rlp_bytes_per_channel(l1_time);
+    let (compression, level) = posting.compression.at(rollup.is_active(Hardfork::Fjord, l1_time));
+    let delta = rollup.is_active(Hardfork::Delta, first.l1_origin_time.min(l1_time));
+    let out = if posting.batch_type == BatchType::Span && delta {
+        let parent_l1_origin = first.parent_l1_origin;
+        ChannelOut::new_span(id, compression, max_rlp_bytes, rollup.into(), parent_l1_origin)
+    } else {
+        ChannelOut::new(id, compression, max_rlp_bytes)
+    };
+    out.with_level(level)
 }
 
 /// L1 blocks to wait after so many losses in a row: none after the first, which a reorg explains,

@@ -8,7 +8,7 @@ use opal_protocol::{Batch, ChannelReader, Hardfork, SealedBlock};
 
 use super::support::{Chain, Fixture, posting};
 use crate::batcher::config::Posting;
-use crate::batcher::{DataAvailabilityType, payload};
+use crate::batcher::{BatchType, DataAvailabilityType, payload};
 
 /// User transactions of a block, as they travel.
 fn raw(block: &SealedBlock) -> Vec<Bytes> {
@@ -50,20 +50,48 @@ fn posts_all(fork: Hardfork, da: DataAvailabilityType, posting: Posting) {
     }
     let config = &f.chain.config;
     let mut blocks = f.chain.blocks.iter().skip(1);
+    let mut next = || {
+        let block = blocks.next().expect("a block for each batch");
+        (f.chain.reference(block.header().number), raw(block))
+    };
     for (_, data) in &channels {
         let fjord = config.is_active(Hardfork::Fjord, u64::MAX);
         let mut reader = ChannelReader::new(data, 100_000_000, fjord).unwrap();
         while let Some(batch) = reader.next_batch() {
-            let Batch::Singular(batch) = batch.unwrap() else { panic!("a span batch") };
-            let block = blocks.next().expect("a block for each batch");
-            let reference = f.chain.reference(block.header().number);
-            assert_eq!(batch.parent_hash, reference.parent_hash);
-            assert_eq!(batch.epoch(), reference.l1_origin);
-            assert_eq!(batch.timestamp, reference.timestamp);
-            assert_eq!(batch.transactions, raw(block));
+            match batch.unwrap() {
+                Batch::Singular(batch) => {
+                    let (reference, transactions) = next();
+                    assert_eq!(batch.parent_hash, reference.parent_hash);
+                    assert_eq!(batch.epoch(), reference.l1_origin);
+                    assert_eq!(batch.timestamp, reference.timestamp);
+                    assert_eq!(batch.transactions, transactions);
+                }
+                Batch::Span(raw) => {
+                    let span = raw
+                        .into_span(config.block_time, config.genesis.l2_time, config.l2_chain_id)
+                        .unwrap();
+                    let mut last = None;
+                    for block in span.blocks() {
+                        let (reference, transactions) = next();
+                        assert!(last.is_some() || span.matches_parent(&reference.parent_hash));
+                        assert_eq!(block.epoch_num, reference.l1_origin.number);
+                        assert_eq!(block.timestamp, reference.timestamp);
+                        assert_eq!(block.transactions, transactions);
+                        last = Some(reference.l1_origin.hash);
+                    }
+                    assert!(span.matches_origin(&last.unwrap()));
+                }
+            }
         }
     }
     assert!(blocks.next().is_none(), "blocks without a batch");
+}
+
+#[test]
+fn singular_batches_hold_what_the_blocks_hold() {
+    let posting = Posting { batch_type: BatchType::Singular, ..posting() };
+    posts_all(Hardfork::Holocene, DataAvailabilityType::Calldata, posting.clone());
+    posts_all(Hardfork::Canyon, DataAvailabilityType::Calldata, posting);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What the state decides, yes and no.
 
-use opal_protocol::{ChannelId, Hardfork};
+use std::sync::Arc;
+
+use opal_protocol::{Batch, ChannelId, ChannelReader, Hardfork};
 
 use super::support::{Chain, Fixture, l1, numbers, posting};
-use crate::batcher::CompressionAlgo;
-use crate::batcher::channel::{CloseReason, PendingBlock};
+use crate::batcher::channel::{CloseReason, PendingBlock, TxData};
 use crate::batcher::config::Posting;
 use crate::batcher::state::Confirmation;
 use crate::batcher::status::{ResetReason, SyncStatus, WaitReason};
+use crate::batcher::{BatchType, CompressionAlgo};
 
 /// A fixture whose chain has this many blocks of one small transaction.
 fn fixture(blocks: usize) -> Fixture {
@@ -365,6 +367,50 @@ fn compression_follows_the_fork_unless_zlib_is_asked_for() {
     assert_eq!(first_byte(Hardfork::Fjord, CompressionAlgo::Zlib) & 0x0f, 8);
     assert_eq!(first_byte(Hardfork::Ecotone, CompressionAlgo::Auto) & 0x0f, 8);
     assert_eq!(first_byte(Hardfork::Ecotone, CompressionAlgo::Brotli) & 0x0f, 8);
+}
+
+#[test]
+fn a_channel_holds_the_batches_asked_for_from_delta_on() {
+    let batches = |fork, batch_type| {
+        let mut chain = Chain::new(fork);
+        for transactions in [1, 0, 2] {
+            chain.extend(transactions, 0);
+        }
+        let mut f = Fixture::with(chain, Posting { batch_type, ..posting() }, false);
+        let data = f.post(5, 0)[0].frames[0].data.clone();
+        let mut reader = ChannelReader::new(&data, 1_000_000, true).unwrap();
+        std::iter::from_fn(|| reader.next_batch()).map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let singular = |batches: &[Batch]| {
+        batches.len() == 3 && batches.iter().all(|batch| matches!(batch, Batch::Singular(_)))
+    };
+    assert!(singular(&batches(Hardfork::Canyon, BatchType::Span)), "before Delta");
+    assert!(singular(&batches(Hardfork::Delta, BatchType::Singular)));
+    let [Batch::Span(span)] = &batches(Hardfork::Delta, BatchType::Span)[..] else {
+        panic!("not one span")
+    };
+    assert_eq!((span.block_count(), span.tx_count(), span.l1_origin_num), (3, 3, 1));
+}
+
+#[test]
+fn delta_counts_from_the_first_blocks_l1_origin_on() {
+    let mut chain = Chain::new(Hardfork::Canyon);
+    for _ in 0..8 {
+        chain.extend(0, 0);
+    }
+    let config = Arc::make_mut(&mut chain.config);
+    // Active from L1 block 3 on, which is the origin of block 6.
+    config.schedule.set(Hardfork::Delta, Some(l1(3).timestamp));
+    let mut f = Fixture::with(chain, posting(), false);
+    let is_span = |txs: &[TxData]| {
+        let mut reader = ChannelReader::new(&txs[0].frames[0].data, 1_000_000, true).unwrap();
+        matches!(reader.next_batch(), Some(Ok(Batch::Span(_))))
+    };
+    assert!(!is_span(&f.post(5, 0)), "begins with block 1");
+    f.state.clear();
+    assert!(!is_span(&f.post(7, 4)), "begins with block 5");
+    f.state.clear();
+    assert!(is_span(&f.post(9, 5)), "begins with block 6");
 }
 
 #[test]

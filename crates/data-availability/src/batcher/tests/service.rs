@@ -85,13 +85,20 @@ impl World {
         let data: Vec<u8> = frames.iter().flat_map(|frame| frame.data.to_vec()).collect();
         let mut reader = ChannelReader::new(&data, 100_000_000, true).unwrap();
         while let Some(batch) = reader.next_batch() {
-            let Batch::Singular(batch) = batch.unwrap() else { panic!("a span batch") };
-            let Some(block) = self.chain.blocks.get(self.safe as usize + 1) else { return };
-            let transactions = block.block.body.transactions.iter();
-            let expected = transactions.filter(|tx| !tx.is_deposit_tx());
-            let expected: Vec<Bytes> = expected.map(|tx| tx.encoded_2718().into()).collect();
-            if batch.parent_hash == block.header().parent_hash && batch.transactions == expected {
-                self.safe += 1;
+            let Batch::Span(span) = batch.unwrap() else { panic!("a singular batch") };
+            let config = &self.chain.config;
+            let span = span
+                .into_span(config.block_time, config.genesis.l2_time, config.l2_chain_id)
+                .unwrap();
+            for batch in span.into_blocks() {
+                let Some(block) = self.chain.blocks.get(self.safe as usize + 1) else { return };
+                let transactions = block.block.body.transactions.iter();
+                let expected = transactions.filter(|tx| !tx.is_deposit_tx());
+                let expected: Vec<Bytes> = expected.map(|tx| tx.encoded_2718().into()).collect();
+                let expected = (block.header().timestamp, expected);
+                if (batch.timestamp, batch.transactions) == expected {
+                    self.safe += 1;
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::batcher::channel::{PendingBlock, TxData};
 use crate::batcher::config::{BatcherConfig, Posting};
 use crate::batcher::state::{BatcherState, Closed, Confirmation, Plan};
 use crate::batcher::status::SyncStatus;
-use crate::batcher::{CompressionAlgo, DataAvailabilityType};
+use crate::batcher::{BatchType, CompressionAlgo, DataAvailabilityType};
 
 /// Key of the batcher in all tests.
 pub(super) fn batcher_key() -> PrivateKeySigner {
@@ -45,6 +45,7 @@ pub(super) fn rollup(fork: Hardfork, genesis: BlockId) -> RollupConfig {
             l2_time: GENESIS_TIME,
             system_config: SystemConfig {
                 gas_limit: 30_000_000,
+                scalar: B256::with_last_byte(1),
                 batcher_address: batcher_key().address(),
                 ..SystemConfig::default()
             },
@@ -171,6 +172,7 @@ impl Chain {
 pub(super) fn posting() -> Posting {
     Posting {
         da: DataAvailabilityType::Calldata,
+        batch_type: BatchType::Span,
         compression: CompressionAlgo::Auto,
         max_channel_duration: 1,
         sub_safety_margin: 4,

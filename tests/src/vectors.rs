@@ -12,22 +12,22 @@
 //!
 //! | folder | crate |
 //! |---|---|
-//! | `blobs`, `deposits`, `derivation` (frames), `derivation/channels`, `derivation/span`, `l1info`, `outputs` (not super roots), `receipts`, `registry` (not genesis files), `sysconfig`, `txs` | opal-protocol |
+//! | `altda`, `blobs`, `deposits`, `derivation` (frames), `derivation/channels`, `derivation/span`, `l1info`, `outputs`, `receipts`, `registry` (not genesis files), `sysconfig`, `txs`, `upgrades` | opal-protocol |
 //! | `registry` (genesis files) | opal-governance |
 //! | `derivation/l1` with `derivation/expected`, `derivation/channels` and `blobs` | opal-derivation |
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
 //! | `rpc` (what an L1 answers) | opal-da |
 //!
-//! Not read yet, for the layers that will read them do not exist: `altda`, `faultproof`,
-//! `fp-witness`, `interop` and super roots, `p2p`, `upgrades`, `vm`, `withdrawals`, the
+//! Not read yet, for the layers that will read them do not exist: `faultproof`,
+//! `fp-witness`, `interop`, `p2p`, `vm`, `withdrawals`, the
 //! flashblocks and payload forms in `engine`, and a beacon node's answers in `rpc`.
 
 use std::any::type_name;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub struct Vectors {
     root: PathBuf,
     manifest: Arc<BTreeMap<String, String>>,
     trials: Vec<Trial>,
+    /// Folders that tests read.
+    read: Vec<String>,
 }
 
 /// One file of the vectors.
@@ -83,7 +85,12 @@ impl Vectors {
             let (hash, _size, path) = (columns.next()?, columns.next()?, columns.next()?);
             Some((path.to_owned(), hash.to_lowercase()))
         });
-        Self { manifest: Arc::new(rows.collect()), root, trials: Vec::new() }
+        Self { manifest: Arc::new(rows.collect()), root, trials: Vec::new(), read: Vec::new() }
+    }
+
+    /// The root folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The files that lie directly in a folder, by name; none where there is no such folder.
@@ -139,6 +146,7 @@ impl Vectors {
         folder: &str,
         check: impl Fn(&VectorFile) -> Outcome + Clone + Send + 'static,
     ) {
+        self.read.push(folder.to_owned());
         let files = self.files(folder);
         if files.is_empty() {
             let path = self.root.join(folder);
@@ -155,6 +163,46 @@ impl Vectors {
             let name = format!("vectors::{folder}::{}", file.name);
             self.trials.push(Trial::ignorable_test(name, move || judge(&file, check(&file))));
         }
+    }
+
+    /// Adds a test that fails when below one of these folders there is a file in a folder that
+    /// neither a test added so far reads nor, as `elsewhere` says, another crate's.
+    pub fn all_read(&mut self, tops: &[&str], elsewhere: &[&str]) {
+        for top in tops {
+            let unread: Vec<String> = self
+                .tree(top)
+                .into_iter()
+                .filter(|folder| {
+                    !self.read.contains(folder) && !elsewhere.contains(&folder.as_str())
+                })
+                .flat_map(|folder| self.files(&folder))
+                .map(|file| file.place())
+                .collect();
+            self.trials.push(Trial::test(format!("vectors::{top} (all are read)"), move || {
+                if unread.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("no test reads {unread:?}").into())
+                }
+            }));
+        }
+    }
+
+    /// A folder and all below it, where there is one.
+    fn tree(&self, top: &str) -> Vec<String> {
+        let mut found = vec![top.to_owned()];
+        let mut at = 0;
+        while let Some(folder) = found.get(at).cloned() {
+            at += 1;
+            let Ok(entries) = std::fs::read_dir(self.root.join(&folder)) else { continue };
+            let entries = entries.map(|entry| entry.expect("the folder can be read").path());
+            let below = entries.filter(|path| path.is_dir()).map(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                format!("{folder}/{name}")
+            });
+            found.extend(below);
+        }
+        found
     }
 
     /// Runs the tests as the arguments of the process ask for, and reports as `cargo test` does.
@@ -411,6 +459,25 @@ mod tests {
         file.expect_lists(&json, &["cases", "others"]);
         let unread = std::panic::catch_unwind(|| file.expect_lists(&json, &["cases"])).unwrap_err();
         assert!(panic_text(&*unread).contains("a/b.json: no test reads [\"others\"]"));
+    }
+
+    #[test]
+    fn a_file_that_no_test_reads_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["a/b", "a/c"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("one.json"), "{}").unwrap();
+        }
+        let unread = |read: &[&str], elsewhere: &[&str]| {
+            let mut vectors = Vectors::at(root.path().to_owned());
+            vectors.read = read.iter().map(|folder| (*folder).to_owned()).collect();
+            vectors.all_read(&["a"], elsewhere);
+            let arguments = Arguments { quiet: true, ..Arguments::default() };
+            libtest_mimic::run(&arguments, vectors.trials).num_failed
+        };
+        assert_eq!(unread(&["a/b", "a/c"], &[]), 0);
+        assert_eq!(unread(&["a/b"], &["a/c"]), 0);
+        assert_eq!(unread(&["a", "a/b"], &[]), 1);
     }
 
     #[test]

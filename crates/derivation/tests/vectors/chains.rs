@@ -236,8 +236,8 @@ pub fn config(sources: &[&Value], l1_chain_id: u64, anchor: Anchor) -> RollupCon
         batch_inbox_address: address(&["batch_inbox"]),
         deposit_contract_address: address(&["portal"]),
         l1_system_config_address: address(&["system_config"]),
-        protocol_versions_address: Address::ZERO,
         chain_op_config: Default::default(),
+        ..RollupConfig::default()
     }
 }
 

@@ -20,6 +20,8 @@ fn main() -> ExitCode {
     vectors.folder("derivation/l1", chains::check_segment);
     vectors.folder("derivation/expected", expected::check);
     vectors.folder("derivation/channels", channels::check);
+    // opal-protocol reads the frames and the bodies of spans.
+    vectors.all_read(&["derivation"], &["derivation", "derivation/span"]);
     vectors.run()
 }
 

@@ -2,6 +2,7 @@
 //! found, and what fails: see `opal_tests::vectors`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod altda;
 mod batches;
 mod blobs;
 mod deposits;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let mut vectors = Vectors::from_env();
+    vectors.folder("altda", altda::check);
     vectors.folder("blobs", blobs::check);
     vectors.folder("deposits", deposits::check_deposits);
     vectors.folder("derivation", batches::check_frames);
@@ -33,6 +35,10 @@ fn main() -> ExitCode {
     vectors.folder("sysconfig", sysconfig::check);
     vectors.folder("txs", deposits::check_transactions);
     vectors.folder("upgrades", upgrades::check);
+    // What this layer answers for; opal-derivation reads the other two.
+    let ours = ["altda", "blobs", "deposits", "derivation", "l1info", "outputs", "sysconfig"];
+    vectors.all_read(&ours, &["derivation/l1", "derivation/expected"]);
+    vectors.all_read(&["receipts", "txs", "upgrades"], &[]);
     vectors.run()
 }
 

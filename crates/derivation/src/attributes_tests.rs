@@ -262,6 +262,39 @@ fn the_l1_attributes_have_the_form_of_the_fork() {
     }
 }
 
+/// deposits.md, "L1 Attributes Deposited Transaction": by the time of the L2 block.
+#[test]
+fn the_l1_attributes_are_a_system_transaction_until_regolith() {
+    for (time, gas, system) in [(132, 1_000_000, false), (133, 150_000_000, true)] {
+        let attributes = with_fork(Hardfork::Regolith, time);
+        let deposit = &deposits(&attributes)[0];
+        assert_eq!((deposit.gas_limit, deposit.is_system_transaction), (gas, system));
+        let source = DepositSource::L1Info { l1_block_hash: hash(11), sequence_number: 0 };
+        assert_eq!(deposit.source_hash, source.hash());
+        assert_eq!(deposit.from, opal_protocol::predeploys::L1_INFO_DEPOSITOR);
+    }
+}
+
+/// system-config.md, "Post-Ecotone Scalar Encoding": whether it is checked is told by the time of the
+/// L1 block (132 here), not by that of the L2 block.
+#[test]
+fn scalars_are_checked_by_the_time_of_the_l1_block() {
+    let mut config = config_at(Hardfork::Delta);
+    let mut log = config_log(&config, 1, 9);
+    let mut data = log.data.data.to_vec();
+    (data[63], data[64]) = (64, 0);
+    // A scalar of an unknown version.
+    data.extend_from_slice(&[2; 32]);
+    log.data.data = data.into();
+    for (ecotone, skipped) in [(132, 1), (133, 0)] {
+        config.schedule.set(Hardfork::Ecotone, Some(ecotone));
+        let epoch = epoch(&config, 11, &[receipt(true, vec![log.clone()])]);
+        let mut updated = system_config();
+        assert_eq!(epoch.update_system_config(&mut updated, &config).len(), skipped);
+        assert_eq!(updated.scalar == B256::repeat_byte(2), skipped == 0);
+    }
+}
+
 /// pectra-blob-schedule/derivation.md: by the time of the L1 origin, and only where it is set.
 #[test]
 fn the_blob_base_fee_keeps_cancuns_rule_until_the_pectra_fix() {

@@ -157,7 +157,10 @@ fn an_invalid_span_prefix_drops_the_rest_of_the_channel() {
     other_l1[at] ^= 1;
     let stranger = encode_span(hash(1), 100, &[(100, 1210), (100, 1212)]);
     let future = encode_span(safe_head().hash, 100, &[(100, 1212)]);
+    // Its second block has a time beyond 64 bits: it is no less of the future.
+    let far_future = encode_span(safe_head().hash, 100, &[(100, u64::MAX), (100, 1)]);
     for (span, reason) in [
+        (far_future, DropReason::Future),
         (other_l1, DropReason::EpochHash),
         (stranger, DropReason::Parent),
         (future, DropReason::Future),

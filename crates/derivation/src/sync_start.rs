@@ -43,4 +43,17 @@ mod tests {
         assert!(must_walk_back(&config, early, &candidate(1, 1), 0));
         assert!(!must_walk_back(&config, early, &candidate(0, 0), 0));
     }
+
+    /// granite/derivation.md, and derivation.md, "Finding the sync starting point": the timeout is
+    /// that of the L1 block where derivation would start.
+    #[test]
+    fn the_walk_is_shorter_where_granite_is_active_at_its_end() {
+        let mut config = config_at(Hardfork::Fjord);
+        config.schedule.set(Hardfork::Granite, Some(1000));
+        let safe = BlockId { number: 1000, ..BlockId::default() };
+        assert!(!must_walk_back(&config, safe, &candidate(4000, 950), 1000));
+        assert!(must_walk_back(&config, safe, &candidate(4000, 950), 999));
+        assert!(must_walk_back(&config, safe, &candidate(3000, 701), 999));
+        assert!(!must_walk_back(&config, safe, &candidate(3000, 700), 999));
+    }
 }

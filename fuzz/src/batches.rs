@@ -127,7 +127,8 @@ fn build_span(input: &mut Unstructured<'_>) -> Result<()> {
             batch.epoch_num = number(input)?;
         }
         if input.ratio(1, 24)? {
-            batch.timestamp = number(input)?;
+            // A builder is the batcher's own: it need not look after times without end.
+            batch.timestamp = number(input)? >> 1;
         }
         let before = builder.clone();
         let limit =

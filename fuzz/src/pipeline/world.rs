@@ -143,6 +143,8 @@ fn headers(input: &mut Unstructured<'_>) -> Result<Vec<Header>> {
             timestamp: time,
             mix_hash: B256::left_padding_from(&time.to_be_bytes()),
             base_fee_per_gas: Some(7),
+            withdrawals_root: Some(B256::ZERO),
+            blob_gas_used: Some(0),
             excess_blob_gas: Some(number << 20),
             parent_beacon_block_root: Some(B256::repeat_byte(9)),
             ..Header::default()

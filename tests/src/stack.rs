@@ -84,6 +84,9 @@ pub fn opal(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Nothing of a test goes to the user's own data directory.
+    let target = opal_binary().parent().expect("a binary lies in a folder");
+    command.env("OPAL_DATA_DIR", target.join("tmp/opal-data"));
     command
 }
 

@@ -3,9 +3,17 @@
 
 mod banner;
 mod batcher;
+mod chains;
+mod data_dir;
+mod derive;
+mod genesis;
+mod network;
 mod node;
+mod safe_db;
 mod up;
+mod upgrades;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +41,14 @@ enum Command {
     Node(Box<node::NodeArgs>),
     /// Run a batcher: post a sequencer's blocks to L1.
     Batcher(Box<batcher::Args>),
+    /// Derive payload attributes from recorded L1 data, and compare them with known L2 blocks.
+    Derive(Box<derive::DeriveArgs>),
+    /// List the chains that Opal has built in, or tell what is known of one.
+    Chains(Box<chains::ChainsArgs>),
+    /// Import or check the state that chains begin with.
+    Genesis(Box<genesis::GenesisArgs>),
+    /// Import, check or fetch the upgrade transactions of forks.
+    Upgrades(Box<upgrades::UpgradesArgs>),
 }
 
 fn main() -> ExitCode {
@@ -57,18 +73,27 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
     }
     let started = async {
         match command {
-            Command::Up(args) => up::run(*args, shutdown).await,
-            Command::Node(args) => node::run(*args, shutdown).await,
-            Command::Batcher(args) => batcher::run(*args, shutdown).await,
+            Command::Up(args) => up::run(*args, shutdown).await.map(Some),
+            Command::Node(args) => node::run(*args, shutdown).await.map(Some),
+            Command::Batcher(args) => batcher::run(*args, shutdown).await.map(Some),
+            Command::Derive(args) => derive::run(*args).await.map(|()| None),
+            Command::Chains(args) => chains::run(&args).map(|text| {
+                // A reader that has seen enough is no error.
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                None
+            }),
+            Command::Genesis(args) => genesis::run(&args).map(|()| None),
+            Command::Upgrades(args) => upgrades::run(*args).await.map(|()| None),
         }
     };
-    // What a command returns keeps its services alive until the end.
+    // What a command returns keeps its services alive until the end; `None` if it is done.
     let running = tokio::select! {
         running = started => running,
         () = shutdown.cancelled() => Err(eyre::eyre!("stopped before all was up")),
     };
     match running {
-        Ok(running) => {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(running)) => {
             let reason = shutdown.stopped(GRACE).await;
             drop(running);
             match reason {

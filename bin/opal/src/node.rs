@@ -2,21 +2,22 @@
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use eyre::WrapErr;
 use opal_da::L1Client;
-use opal_execution::Chain;
 use opal_node::{FullNodeConfig, NodeConfig, full};
-use opal_protocol::RollupConfig;
 use opal_service::metrics::{self, Metrics};
 use opal_service::rpc_server::RpcEndpoint;
 use opal_service::{RpcServerConfig, Shutdown};
 use tracing::info;
 use url::Url;
+
+use crate::network::NetworkArgs;
+use crate::safe_db;
 
 /// Flags of `opal node`. Each can be set by its `OPAL_NODE_*` variable too.
 #[derive(Debug, Args)]
@@ -40,18 +41,10 @@ pub(crate) struct NodeArgs {
     /// first one.
     #[arg(long, visible_alias = "l1.beacon.ignore", env = "OPAL_NODE_L1_BEACON_IGNORE")]
     l1_beacon_ignore: bool,
-    /// The chain's rollup.json.
-    #[arg(
-        long,
-        visible_alias = "rollup.config",
-        env = "OPAL_NODE_ROLLUP_CONFIG",
-        value_name = "FILE"
-    )]
-    rollup_config: PathBuf,
-    /// The chain's L2 genesis.json.
-    #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
-    genesis: PathBuf,
-    /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`.
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`; an empty
+    /// name switches it off [default: one for each chain in the data directory].
     #[arg(long, visible_alias = "safedb.path", env = "OPAL_NODE_SAFEDB_PATH", value_name = "DIR")]
     safedb_path: Option<PathBuf>,
     /// Write everything that derivation is given to this file, for `opal derive`.
@@ -85,18 +78,8 @@ pub(crate) struct NodeArgs {
     l1_poll_interval_ms: u64,
 }
 
-fn read(flag: &str, path: &Path) -> eyre::Result<String> {
-    std::fs::read_to_string(path)
-        .wrap_err_with(|| format!("{flag}: cannot read {}", path.display()))
-}
-
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
-    let rollup = RollupConfig::from_json(&read("--rollup-config", &args.rollup_config)?)
-        .wrap_err_with(|| format!("--rollup-config {}", args.rollup_config.display()))?;
-    let in_genesis = || format!("--genesis {}", args.genesis.display());
-    let genesis =
-        serde_json::from_str(&read("--genesis", &args.genesis)?).wrap_err_with(in_genesis)?;
-    let chain = Chain::from_genesis(&genesis).wrap_err_with(in_genesis)?;
+    let (rollup, chain) = args.network.load()?;
     let claim = |port, flag| {
         RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(args.host, port), flag))
     };
@@ -112,6 +95,7 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
     let l1 = L1Client::connect_with(&args.l1, args.l1_beacon.as_ref(), &args.l1_beacon_fallbacks)
         .await
         .wrap_err("--l1")?;
+    let safe_db = safe_db::open(args.safedb_path, &args.network.upgrades.data, &rollup)?;
     let config = FullNodeConfig {
         node: NodeConfig {
             name: "verifier",
@@ -120,7 +104,7 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
             l1_conf_depth: args.l1_confs,
             l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
             rpc_admin: args.rpc_admin,
-            safe_db: args.safedb_path,
+            safe_db,
             record: args.record,
             allow_no_beacon: args.l1_beacon_ignore,
         },

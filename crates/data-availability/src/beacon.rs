@@ -151,6 +151,8 @@ impl BeaconClient {
             }
             Err(Failure::Other(error)) => return Err(error),
         };
+        // Read once in a process, in about a second: not first when a blob is waited for.
+        tokio::task::spawn_blocking(|| c_kzg::ethereum_kzg_settings(0));
         Ok(beacon)
     }
 

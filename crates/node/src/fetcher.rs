@@ -76,6 +76,7 @@ impl Source {
 }
 
 /// An L1 block ahead of the one wanted.
+#[expect(clippy::large_enum_variant, reason = "nine of them at most")]
 enum Early {
     InFlight,
     Here(L1Block, usize),

@@ -77,8 +77,8 @@ pub struct NodeConfig {
     pub l1_poll_interval: Duration,
     /// Whether the rollup RPC answers `admin_` methods.
     pub rpc_admin: bool,
-    /// Directory of the record that answers `optimism_safeHeadAtL1Block`; off without it.
-    pub safe_db: Option<PathBuf>,
+    /// The record that answers `optimism_safeHeadAtL1Block`; off without it.
+    pub safe_db: Option<Arc<SafeDb>>,
     /// File that everything given to derivation is written to, for `opal derive`.
     pub record: Option<PathBuf>,
     /// Whether to start without a beacon endpoint although batches may be in blobs.
@@ -131,14 +131,9 @@ pub async fn start(
     if blobs && !l1.has_beacon() && !config.allow_no_beacon {
         return Err(NodeError::NoBeacon);
     }
-    let rollup = &config.rollup;
-    let safe_db = match &config.safe_db {
-        Some(dir) => Some(Arc::new(SafeDb::open(dir, rollup.l2_chain_id, rollup.genesis.l2.hash)?)),
-        None => None,
-    };
     let recording = match &config.record {
         Some(path) => Some(
-            Recording::create(path, rollup)
+            Recording::create(path, &config.rollup)
                 .map_err(|error| NodeError::Recording { path: path.clone(), error })?,
         ),
         None => None,
@@ -151,7 +146,7 @@ pub async fn start(
             config: config.rollup.clone(),
             engine: engine.clone(),
             l1_heads,
-            safe_db: safe_db.clone(),
+            safe_db: config.safe_db.clone(),
             recording,
             metrics: metrics::NodeMetrics::new(metrics, config.name),
         },
@@ -169,7 +164,7 @@ pub async fn start(
         engine,
         status: status.clone(),
         commands: commands_tx,
-        safe_db,
+        safe_db: config.safe_db,
     };
     let module = rpc::module(context, config.rpc_admin)?;
     let rpc = rpc.serve(module)?;

@@ -417,7 +417,7 @@ fn decode(bytes: &[u8; RECORD], index: u64) -> Option<SafeHeadRecord> {
 /// are without the last one, if that is incomplete.
 fn check(file: &mut File, path: &Path, bytes: u64) -> Result<u64, SafeDbError> {
     let records = bytes / RECORD as u64;
-    let torn = bytes % RECORD as u64 != 0;
+    let torn = !bytes.is_multiple_of(RECORD as u64);
     let damaged = |index, reason| SafeDbError::Damaged { path: path.to_owned(), index, reason };
     let mut buffer = vec![0; CHUNK * RECORD];
     let mut last: Option<SafeHeadRecord> = None;

@@ -54,6 +54,7 @@ pub(crate) struct SyncStart {
 
 /// What a search needs next, or its result.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few are made in a search")]
 pub(crate) enum Next {
     /// The hash of the L1's block of this number.
     L1Hash(u64),
@@ -83,6 +84,7 @@ impl Standing {
 }
 
 /// Why a search cannot go on at once.
+#[expect(clippy::large_enum_variant, reason = "a few are made in a search")]
 enum Stop {
     Ask(Next),
     Fail(NodeError),

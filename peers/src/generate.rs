@@ -14,7 +14,7 @@ use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use opal_derivation::{DerivationStart, L1Block};
 use opal_protocol::batcher_tx::encode_batcher_data;
-use opal_protocol::blob::{MAX_BLOB_DATA, encode_blob};
+use opal_protocol::blob::{Blob, MAX_BLOB_DATA, encode_blob};
 use opal_protocol::compress::{BROTLI_VERSION, compress_brotli, compress_zlib};
 use opal_protocol::deposit::encode_deposit_log;
 use opal_protocol::frame::FRAME_OVERHEAD;
@@ -354,6 +354,32 @@ fn pieces(stream: &Bytes, config: &RollupConfig) -> Vec<Piece> {
     out
 }
 
+/// The blocks of all batches in a decompressed channel.
+pub fn batch_blocks(stream: &Bytes, config: &RollupConfig) -> Vec<BatchBlock> {
+    pieces(stream, config).into_iter().flat_map(|piece| piece.blocks).collect()
+}
+
+/// An L1 block with one transaction of the batcher that names these blobs, and the blobs by the
+/// made-up hashes that it gives them.
+pub fn blob_block(blobs: &[Box<Blob>]) -> (L1Block, HashMap<B256, Box<Blob>>) {
+    let by_hash: Vec<(B256, Box<Blob>)> =
+        blobs.iter().enumerate().map(|(at, blob)| (l2_hash(at as u64), blob.clone())).collect();
+    let tx = TxEip4844 {
+        to: Address::repeat_byte(0xff),
+        blob_versioned_hashes: by_hash.iter().map(|(hash, _)| *hash).collect(),
+        ..TxEip4844::default()
+    };
+    let signature = batcher().sign_hash_sync(&tx.signature_hash()).unwrap();
+    let header = Header::default();
+    let block = L1Block {
+        reference: L1BlockRef::from_header(header.hash_slow(), &header),
+        header,
+        receipts: Arc::default(),
+        transactions: Arc::new(vec![TxEnvelope::Eip4844(tx.into_signed(signature))]),
+    };
+    (block, by_hash.into_iter().collect())
+}
+
 /// Compresses a stream of batches.
 pub fn compress(stream: &[u8], brotli: bool) -> Vec<u8> {
     if brotli {
@@ -392,8 +418,7 @@ pub fn around(config: RollupConfig, stream: &Bytes, form: ChannelForm) -> Scenar
         let origin_hash = hash_of(piece.blocks[piece.blocks.len() - 1].epoch);
         match &piece.batch {
             Batch::Singular(batch) => {
-                let batch =
-                    SingularBatch { parent_hash, epoch_hash: origin_hash, ..batch.clone() };
+                let batch = SingularBatch { parent_hash, epoch_hash: origin_hash, ..batch.clone() };
                 data.extend_from_slice(&batch.encode_for_channel());
             }
             Batch::Span(_) => {
@@ -441,7 +466,7 @@ struct L1Builder {
     others: usize,
     rng: Rng,
     blocks: Vec<L1Block>,
-    blobs: HashMap<B256, Box<opal_protocol::blob::Blob>>,
+    blobs: HashMap<B256, Box<Blob>>,
 }
 
 impl L1Builder {
@@ -495,7 +520,7 @@ impl L1Builder {
             mix_hash: self.rng.word(),
             base_fee_per_gas: Some(7_000_000_000),
             blob_gas_used: Some(0),
-            excess_blob_gas: Some(0),
+            excess_blob_gas: Some(60_000_000),
             withdrawals_root: Some(self.rng.word()),
             parent_beacon_block_root: Some(self.rng.word()),
             ..Header::default()

@@ -11,9 +11,9 @@ use alloy_primitives::{B256, Bytes, U256};
 use alloy_rlp::{Decodable as _, Encodable as _};
 use async_trait::async_trait;
 use kona_alloy_consensus::{Eip658Value, Header, Receipt, TxEnvelope};
+use kona_alloy_eips::BlockNumHash;
 use kona_alloy_eips::eip2718::Decodable2718 as _;
 use kona_alloy_eips::eip4844::{Blob, IndexedBlobHash};
-use kona_alloy_eips::BlockNumHash;
 use kona_derive::{
     BlobProvider, BlobProviderError, ChainProvider, L2ChainProvider, PipelineError,
     PipelineErrorKind,
@@ -329,4 +329,3 @@ pub fn attributes(attributes: &OpAttributesWithParent) -> PayloadAttributes {
         min_base_fee: None,
     }
 }
-

@@ -7,7 +7,11 @@
 //! | [`kona`] | the same values in the peer's types, and its data sources in memory |
 //! | [`vectors`] | channels and L1 segments of the test vectors |
 //! | [`generate`] | batches, channels and L1 chains made from a seed |
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this workspace only tests and measures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this workspace only tests and measures"
+)]
 
 pub mod generate;
 pub mod kona;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 use kona_derive::{
-    ActivationSignal, EthereumDataSource, OriginProvider, Pipeline, PipelineBuilder,
-    PipelineError, PipelineErrorKind, ResetError, ResetSignal, SignalReceiver,
-    StatefulAttributesBuilder, StepResult,
+    ActivationSignal, EthereumDataSource, OriginProvider, Pipeline, PipelineBuilder, PipelineError,
+    PipelineErrorKind, ResetError, ResetSignal, SignalReceiver, StatefulAttributesBuilder,
+    StepResult,
 };
 use kona_protocol::{L2BlockInfo, OpAttributesWithParent};
-use opal_derivation::{Derivation, DerivationStart, Dropped, Executed, Input, L1Block, Request, Step};
+use opal_derivation::{
+    Derivation, DerivationStart, Dropped, Executed, Input, L1Block, Request, Step,
+};
 use opal_protocol::blob::Blob;
 use opal_protocol::{AttributesWithParent, L2BlockRef, RollupConfig};
 
@@ -134,11 +136,7 @@ impl Peer {
             ))
             .l2_chain_provider(l2.clone())
             .chain_provider(self.chain.clone())
-            .builder(StatefulAttributesBuilder::new(
-                config.clone(),
-                l2.clone(),
-                self.chain.clone(),
-            ))
+            .builder(StatefulAttributesBuilder::new(config.clone(), l2.clone(), self.chain.clone()))
             .origin(self.reset.l1_origin)
             .build_polled();
         let mut safe_head = self.reset.l2_safe_head;

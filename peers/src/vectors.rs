@@ -181,8 +181,7 @@ pub fn segments() -> Vec<(String, Scenario, Vec<B256>)> {
                 l1: l1[0].reference,
                 l1_system_config: system_config,
             };
-            let scenario =
-                Scenario { config: Arc::new(config), start, l1, blobs: HashMap::new() };
+            let scenario = Scenario { config: Arc::new(config), start, l1, blobs: HashMap::new() };
             let hashes = blocks[1..].iter().map(|block| parse(&block["hash"])).collect();
             (stem(&file.name), scenario, hashes)
         })

@@ -94,9 +94,9 @@ fn vectors_l1_segments() {
             if let Some(hash) = hashes.get((block.number - parent - 1) as usize) {
                 block.hash = *hash;
             }
-            let info = L1BlockInfo::decode(
-                &opal_tx(attributes.attributes.transactions.as_ref().unwrap()[0].as_ref()),
-            );
+            let info = L1BlockInfo::decode(&opal_tx(
+                attributes.attributes.transactions.as_ref().unwrap()[0].as_ref(),
+            ));
             block.sequence_number = info.unwrap().sequence_number;
             block
         };

@@ -80,7 +80,7 @@ fn derive(args: &DeriveArgs) -> eyre::Result<()> {
     }
     let mut data = Data::default();
     data.read(&args.l1_data).wrap_err("--l1-data")?;
-    if data.l1.is_empty() {
+    if !data.has_l1() {
         bail!(
             "--l1-data {}: neither a recording nor any segment of L1 blocks (opal-l1seg-v1) is there",
             args.l1_data.display()

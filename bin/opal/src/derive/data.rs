@@ -128,6 +128,11 @@ struct BlobJson {
 }
 
 impl Data {
+    /// Whether there are L1 blocks, of whatever L1.
+    pub(super) fn has_l1(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
     /// Reads a file, or all files below a folder that are of a known format.
     pub(super) fn read(&mut self, path: &Path) -> eyre::Result<()> {
         if !path.metadata().wrap_err_with(|| path.display().to_string())?.is_dir() {
@@ -141,10 +146,6 @@ impl Data {
         }
         for path in files(path)? {
             self.read_file(&path).wrap_err_with(|| path.display().to_string())?;
-        }
-        // What is there for certain; `select` takes the chain's own.
-        if let Some(first) = self.segments.values().next() {
-            self.l1.clone_from(first);
         }
         Ok(())
     }
@@ -208,7 +209,6 @@ impl Data {
         if self.rollup.is_none() {
             self.rollup = Some(segment.rollup);
         }
-        self.l1.clone_from(blocks);
         Ok(())
     }
 

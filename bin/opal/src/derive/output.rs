@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use opal_derivation::Dropped;
-use opal_protocol::{AttributesWithParent, L1BlockRef};
-use serde_json::{Value, json};
+use alloy_primitives::B256;
+use opal_derivation::{DropReason, Dropped};
+use opal_protocol::{AttributesWithParent, BlockId, L1BlockRef, PayloadAttributes};
+use serde::Serialize;
+use serde_json::json;
 
 /// Time between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -23,6 +25,23 @@ pub(super) enum Comparison {
     Unknown,
 }
 
+/// What is printed of a block.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    number: u64,
+    parent_hash: B256,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<B256>,
+    l1_origin: BlockId,
+    derived_from: BlockId,
+    concluding: bool,
+    comparison: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<&'a str>,
+    attributes: &'a PayloadAttributes,
+}
+
 /// Where results go, and how many there were.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -32,20 +51,21 @@ pub(super) struct Output {
     pub(super) derived: u64,
     pub(super) matching: u64,
     pub(super) differing: u64,
-    pub(super) dropped: u64,
+    dropped: u64,
+    past: u64,
 }
 
 impl Output {
     pub(super) fn new(drops: bool, quiet: bool) -> Self {
         let said = Instant::now();
-        Self { drops, quiet, said, derived: 0, matching: 0, differing: 0, dropped: 0 }
+        Self { drops, quiet, said, derived: 0, matching: 0, differing: 0, dropped: 0, past: 0 }
     }
 
     /// Attributes and what became of them. `hash` is the block's, where it is known.
     pub(super) fn block(
         &mut self,
         derived: &AttributesWithParent,
-        hash: Option<alloy_primitives::B256>,
+        hash: Option<B256>,
         comparison: &Comparison,
     ) -> io::Result<()> {
         self.derived += u64::from(*comparison != Comparison::Invalid);
@@ -56,38 +76,31 @@ impl Output {
             }
             Comparison::Differs(why) => {
                 self.differing += 1;
-                ("differs", Some(why))
+                ("differs", Some(why.as_str()))
             }
             Comparison::Invalid => ("invalid", None),
             Comparison::Unknown => ("unknown", None),
         };
-        let mut object = json!({
-            "number": derived.parent.number.saturating_add(1),
-            "parentHash": derived.parent.hash,
-            "l1Origin": derived.l1_origin,
-            "derivedFrom": derived.derived_from.id(),
-            "concluding": derived.concluding,
-            "comparison": comparison,
-        });
-        let mut set = |key: &str, value: Value| {
-            if let Value::Object(map) = &mut object {
-                map.insert(key.to_owned(), value);
-            }
-        };
-        if let Some(hash) = hash {
-            set("hash", json!(hash));
-        }
-        if let Some(difference) = difference {
-            set("difference", json!(difference));
-        }
-        set("attributes", json!(derived.attributes));
-        line(&object)
+        line(&Line {
+            number: derived.parent.number.saturating_add(1),
+            parent_hash: derived.parent.hash,
+            hash,
+            l1_origin: derived.l1_origin,
+            derived_from: derived.derived_from.id(),
+            concluding: derived.concluding,
+            comparison,
+            difference,
+            attributes: &derived.attributes,
+        })
     }
 
     /// Something was read and does not count.
     pub(super) fn dropped(&mut self, dropped: &Dropped, origin: L1BlockRef) -> io::Result<()> {
         self.dropped += 1;
-        if !self.quiet {
+        // After the start and in overlapping channels there are many of these.
+        let past = matches!(dropped, Dropped::Batch { reason: DropReason::Past, .. });
+        self.past += u64::from(past);
+        if !self.quiet && !past {
             eprintln!("L1 block {}: dropped {dropped}", origin.number);
         }
         if self.drops {
@@ -116,14 +129,15 @@ impl Output {
     /// The last line of progress: why it ended, and what came out.
     pub(super) fn end(&self, why: &str) {
         self.note(&format!(
-            "{why}: {} blocks derived, {} match, {} differ, {} dropped",
-            self.derived, self.matching, self.differing, self.dropped
+            "{why}: {} blocks derived, {} match, {} differ; {} times data was dropped, {} of them \
+             batches of the past",
+            self.derived, self.matching, self.differing, self.dropped, self.past
         ));
     }
 }
 
 /// Whoever reads the lines may have gone; that is an error of the pipe and ends the run.
-fn line(value: &Value) -> io::Result<()> {
+fn line(value: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     out.write_all(b"\n")

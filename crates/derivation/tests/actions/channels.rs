@@ -209,7 +209,8 @@ fn a_channel_that_begins_before_another_is_complete_replaces_it_from_holocene_on
 #[test]
 fn channels_are_read_in_the_order_in_which_they_began_before_canyon() {
     // The later channel is complete first. Before Canyon the earlier one holds it up; from Canyon
-    // on it is read when it is complete. Its batches wait for their turn either way.
+    // on it is read, and its batches wait for their turn. Either way both count when the earlier
+    // one is complete.
     for (fork, early_derived_from) in [(Hardfork::Regolith, 3), (Hardfork::Granite, 3)] {
         let mut world = World::new(config(fork));
         let blocks = world.sequence_to_l1_head();

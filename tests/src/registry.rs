@@ -272,7 +272,7 @@ use crate::config::{AltDaConfig, BaseFeeConfig, CommitmentType};
 /// If a chain has a value that the table can't hold.
 pub fn table(chains: &[Chain]) -> Result<String, String> {
     let mut out =
-        format!("{HEADER}\npub(super) const CHAINS: [ChainPreset; {}] = [\n", chains.len());
+        format!("{HEADER}\npub(super) static CHAINS: [ChainPreset; {}] = [\n", chains.len());
     for chain in chains {
         let row = row(chain).map_err(|e| format!("{}/{}: {e}", chain.superchain, chain.name))?;
         out.push_str(&row);

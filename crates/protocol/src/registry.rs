@@ -143,8 +143,7 @@ pub struct UnknownChain {
 
 /// Every chain of the registry, by superchain and name.
 pub const fn chains() -> &'static [ChainPreset] {
-    const CHAINS: &[ChainPreset] = &table::CHAINS;
-    CHAINS
+    &table::CHAINS
 }
 
 /// A chain by its id in decimal, by the reference node's network name (`op-mainnet`,

@@ -9,7 +9,7 @@ use super::{ChainPreset, DataAvailability};
 use crate::BlockId;
 use crate::config::{AltDaConfig, BaseFeeConfig, CommitmentType};
 
-pub(super) const CHAINS: [ChainPreset; 53] = [
+pub(super) static CHAINS: [ChainPreset; 53] = [
     ChainPreset {
         superchain: "mainnet", name: "automata", title: "Automata Mainnet",
         chain_id: 65536, l1_chain_id: 1,

@@ -182,7 +182,7 @@ fn batches_before_the_parents_epoch_are_read_and_forgotten() {
 fn a_span_gives_its_blocks_and_is_void_as_a_whole() {
     let span = encode_span(safe_head().hash, 100, &[(100, 1210), (100, 1212), (100, 1214)]);
     let mut b = Bench::new();
-    b.rig.post(&[span.clone()]);
+    b.rig.post(core::slice::from_ref(&span));
     for (timestamp, last) in [(1210, false), (1212, false), (1214, true)] {
         assert_eq!(b.next(), Next::Batch(timestamp, last));
         b.parent.timestamp = timestamp;

@@ -141,9 +141,8 @@ fn overlapped(case: &mut Case) {
 
 #[test]
 fn a_span_is_aligned_with_the_blocks_of_the_safe_chain() {
-    let case = |blocks: Blocks<'_>| {
-        granite(|c| overlapped(c), &on(B256::repeat_byte(0x98), blocks, vec![tx(1)]))
-    };
+    let case =
+        |blocks: Blocks<'_>| granite(overlapped, &on(B256::repeat_byte(0x98), blocks, vec![tx(1)]));
     assert_eq!(case(&[(100, 1206), (100, 1208), (100, 1210)]), Verdict::Accept);
     assert_eq!(case(&[(100, 1207), (100, 1211)]), Verdict::Drop(R::Misaligned));
     assert_eq!(case(&[(100, 1209), (100, 1211)]), Verdict::Drop(R::Misaligned));

@@ -22,18 +22,18 @@ fn cpu_time(start: Instant) -> Duration {
     nanos.map_or_else(|| start.elapsed(), Duration::from_nanos)
 }
 
-/// The least time of some runs, and the last result.
+/// The mean time of a run, and the last result. The system counts in ticks of some milliseconds, so
+/// many runs are needed.
 fn timed<T>(run: impl Fn() -> T) -> (Duration, T) {
     let start = Instant::now();
-    let mut best = Duration::MAX;
+    let before = cpu_time(start);
     let mut runs = 0;
     loop {
-        let before = cpu_time(start);
         let out = run();
-        best = best.min(cpu_time(start) - before);
         runs += 1;
-        if runs >= 3 && start.elapsed() > Duration::from_millis(300) {
-            return (best, out);
+        let spent = cpu_time(start).saturating_sub(before);
+        if spent > Duration::from_millis(300) {
+            return (spent / runs, out);
         }
     }
 }

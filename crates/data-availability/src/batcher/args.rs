@@ -37,8 +37,8 @@ pub enum BatchType {
     /// One batch for each block.
     #[value(alias = "0")]
     Singular,
-    /// One batch for all blocks of the channel, where the chain has the Delta fork: up to a tenth
-    /// smaller, and nearly nothing for empty blocks. Before Delta, `singular`.
+    /// One batch for all blocks of the channel, where the chain has the Delta fork: some percent
+    /// smaller on busy chains, much smaller on others. Before Delta, `singular`.
     #[default]
     #[value(alias = "1")]
     Span,

@@ -6,6 +6,7 @@
 //! length. Spec: `ecotone/derivation.md`, "Blob Encoding".
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 pub use alloy_eips::eip4844::Blob;
@@ -94,9 +95,10 @@ pub fn decode_blob(blob: &Blob) -> Result<Bytes, BlobError> {
     // Round zero is always read; later ones only as far as the length reaches. What was not read
     // must be zero.
     let rounds = (HEADER + length).div_ceil(ROUND_BYTES).max(1);
-    let mut stream = Vec::with_capacity(rounds * ROUND_BYTES);
+    let mut stream = vec![0; rounds * ROUND_BYTES];
     let (used, unused) = blob.split_at(rounds * 128);
-    for (index, round) in used.chunks_exact(128).enumerate() {
+    let pairs = used.chunks_exact(128).zip(stream.chunks_exact_mut(ROUND_BYTES));
+    for (index, (round, out)) in pairs.enumerate() {
         let top = [round[0], round[32], round[64], round[96]];
         for (j, byte) in top.iter().enumerate() {
             // The reference decoder does not look at the two top bits of the very first element.
@@ -104,19 +106,18 @@ pub fn decode_blob(blob: &Blob) -> Result<Bytes, BlobError> {
                 return Err(BlobError::FieldElement(4 * index + j));
             }
         }
-        let x = (top[0] & 0x3f) | ((top[1] & 0x30) << 2);
-        let y = (top[1] & 0x0f) | ((top[3] & 0x0f) << 4);
-        let z = (top[2] & 0x3f) | ((top[3] & 0x30) << 2);
-        stream.extend_from_slice(&round[1..32]);
-        stream.push(x);
-        stream.extend_from_slice(&round[33..64]);
-        stream.push(y);
-        stream.extend_from_slice(&round[65..96]);
-        stream.push(z);
-        stream.extend_from_slice(&round[97..128]);
+        out[..31].copy_from_slice(&round[1..32]);
+        out[31] = (top[0] & 0x3f) | ((top[1] & 0x30) << 2);
+        out[32..63].copy_from_slice(&round[33..64]);
+        out[63] = (top[1] & 0x0f) | ((top[3] & 0x0f) << 4);
+        out[64..95].copy_from_slice(&round[65..96]);
+        out[95] = (top[2] & 0x3f) | ((top[3] & 0x30) << 2);
+        out[96..].copy_from_slice(&round[97..128]);
     }
     let end = HEADER + length;
-    if stream[end..].iter().chain(unused).any(|byte| *byte != 0) {
+    // Without a way out at the first one, so that many bytes are looked at in one step.
+    let rest = stream[end..].iter().chain(unused).fold(0, |all, byte| all | byte);
+    if rest != 0 {
         return Err(BlobError::Extraneous);
     }
     Ok(Bytes::from(stream).slice(HEADER..end))

@@ -76,14 +76,23 @@ pub enum UpgradesError {
 }
 
 fn missing_text(dir: &Path, missing: &[MissingUpgrade]) -> String {
-    let mut text = String::new();
-    for upgrade in missing {
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&upgrade.to_string());
+    let file =
+        |upgrade: &MissingUpgrade| Some(format!("{} (SHA-256 {})", upgrade.fork, upgrade.sha256?));
+    let files: Vec<String> = missing.iter().filter_map(file).collect();
+    let unnamed = missing.iter().filter(|upgrade| upgrade.sha256.is_none());
+    let mut parts: Vec<String> = unnamed.map(ToString::to_string).collect();
+    if !files.is_empty() {
+        parts.insert(
+            0,
+            format!(
+                "upgrade transactions are missing in {}: those of {}; get the bundle files by \
+                 `opal upgrades import FILE` or `opal upgrades download URL`",
+                dir.display(),
+                files.join(", ")
+            ),
+        );
     }
-    format!("{text} (looked in {})", dir.display())
+    parts.join("; ")
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> UpgradesError + '_ {

@@ -65,7 +65,7 @@ fn check_span(body: Bytes, chain_id: u64) {
     assert_eq!(span.blocks().iter().map(|b| b.transactions.len()).sum::<usize>(), transactions);
     assert_eq!(span.last().epoch_num, origin);
     for pair in span.blocks().windows(2) {
-        assert_eq!(pair[1].timestamp, pair[0].timestamp + 2);
+        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(2));
         assert!(matches!(pair[1].epoch_num.wrapping_sub(pair[0].epoch_num), 0 | 1));
     }
     for raw in span.blocks().iter().flat_map(|block| &block.transactions) {
@@ -90,6 +90,10 @@ fn check_span(body: Bytes, chain_id: u64) {
         }
         Err(SpanEncodeError::Origin { .. }) => {
             assert!(span.first().epoch_num > span.last().epoch_num, "origins wrap around zero");
+        }
+        Err(SpanEncodeError::Timestamp { .. }) => {
+            let (first, last) = (span.first().timestamp, span.last().timestamp);
+            assert!(first < chain.genesis_time || last < first, "times wrap around zero");
         }
         Err(error) => panic!("{error}"),
     }

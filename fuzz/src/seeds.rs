@@ -90,6 +90,10 @@ fn all_encoded() -> Vec<(&'static str, Vec<u8>)> {
     seeds.push(("channel", [&[4 << 2, 1][..], &brotli].concat()));
     let empty = vec![0u8; 300_000];
     seeds.push(("channel", [&[4 << 2][..], &compress_zlib(&empty)].concat()));
+    // No output at all.
+    for mode in 0..4 {
+        seeds.push(("channel", [&[mode][..], &noise(mode, 400)].concat()));
+    }
     for mode in 1..4 {
         seeds.push(("channel", [&[4 << 2 | mode][..], &noise(mode, 400)].concat()));
     }

@@ -211,7 +211,7 @@ impl<'a> Batcher<'a> {
         head.parent_check.copy_from_slice(&l2_hash(first - 1)[..20]);
         head.l1_origin_check.copy_from_slice(&origin.hash[..20]);
         match input.int_in_range(0..=31)? {
-            0 => head.rel_timestamp += input.arbitrary::<u64>()? >> 1,
+            0 => head.rel_timestamp = head.rel_timestamp.wrapping_sub(input.arbitrary()?),
             1 => head.rel_timestamp += 1,
             2 => head.l1_origin_num = input.arbitrary()?,
             3 => head.parent_check[3] ^= 1,

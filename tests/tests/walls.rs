@@ -189,6 +189,27 @@ fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or_default()))
 }
 
+/// Names of the files that a source declares as modules for tests alone.
+fn test_files(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        if line != "#[cfg(test)]" {
+            continue;
+        }
+        let Some(mut next) = lines.next() else { break };
+        let mut file = None;
+        if let Some(path) = next.strip_prefix("#[path = \"") {
+            file = path.strip_suffix("\"]").map(str::to_owned);
+            next = lines.next().unwrap_or_default();
+        }
+        if let Some(name) = next.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            found.push(file.unwrap_or_else(|| format!("{name}.rs")));
+        }
+    }
+    found
+}
+
 #[test]
 fn dependencies_between_layers_follow_the_rules() {
     let members = workspace();
@@ -229,8 +250,16 @@ fn pure_crates_build_without_std_and_never_name_the_world() {
             "{}: src/lib.rs does not say no_std",
             package.name
         );
-        for file in files(&package.dir.join("src"), ".rs") {
-            let source = std::fs::read_to_string(&file).unwrap();
+        let sources: Vec<_> = files(&package.dir.join("src"), ".rs")
+            .into_iter()
+            .map(|file| (std::fs::read_to_string(&file).unwrap(), file))
+            .collect();
+        let tests: BTreeSet<_> =
+            sources.iter().flat_map(|(source, _)| test_files(source)).collect();
+        for (source, file) in sources {
+            if tests.contains(&*file.file_name().unwrap().to_string_lossy()) {
+                continue;
+            }
             for (line, text) in code(&source) {
                 if let Some(word) = IMPURE_WORDS.iter().find(|word| text.contains(**word)) {
                     panic!("{}:{line}: a pure crate names {word}", file.display());
@@ -238,6 +267,90 @@ fn pure_crates_build_without_std_and_never_name_the_world() {
             }
         }
     }
+}
+
+/// The target of the fault-proof program, for which the pure crates must build.
+const BARE_TARGET: &str = "riscv64imac-unknown-none-elf";
+
+/// What stands in the way of building a crate for a target without std: a package whose root does
+/// not say `no_std`, or one whose feature `std` is switched on. `cargo check` without std features
+/// would not tell, for on the host std is there.
+fn std_uses(tree: &str, root_of: impl Fn(&str, &str) -> Option<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let (package, features) = line.split_once('|').unwrap_or((line, ""));
+        let mut words = package.split_whitespace();
+        let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if features.split(',').any(|feature| feature == "std") {
+            found.push(format!("{name} {version} has its feature \"std\" switched on"));
+        }
+        let root = root_of(name, version.trim_start_matches('v'));
+        if !root.is_some_and(|root| root.contains("no_std")) {
+            found.push(format!("{name} {version} does not say no_std"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn pure_crates_and_all_that_they_use_do_without_std() {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version", "1"])).unwrap();
+    let root_of = |name: &str, version: &str| {
+        let packages = metadata["packages"].as_array()?;
+        let package = packages.iter().find(|p| p["name"] == name && p["version"] == version)?;
+        let target = package["targets"].as_array()?.iter().find(|target| {
+            let kinds = target["kind"].as_array();
+            kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "lib" || kind == "rlib"))
+        })?;
+        std::fs::read_to_string(target["src_path"].as_str()?).ok()
+    };
+    for package in pure_members() {
+        let tree = cargo(&[
+            "tree",
+            "--package",
+            &package.name,
+            "--no-default-features",
+            "--edges",
+            "normal,no-proc-macro",
+            "--target",
+            BARE_TARGET,
+            "--prefix",
+            "none",
+            "--no-dedupe",
+            "--format",
+            "{p}|{f}",
+        ]);
+        assert!(tree.lines().count() > 20, "cargo tree lists dependencies: {tree}");
+        assert_eq!(std_uses(&tree, root_of), Vec::<String>::new(), "{}", package.name);
+    }
+}
+
+#[test]
+fn the_checker_finds_uses_of_std() {
+    let tree = "a v1.0.0|alloc\nb v2.0.0 (/path)|default,std\nc v3.0.0|\nd v4.0.0|";
+    let root_of = |name: &str, _: &str| match name {
+        "a" | "b" => Some("#![cfg_attr(not(feature = \"std\"), no_std)]".to_owned()),
+        "c" => Some("use std::fs;".to_owned()),
+        _ => None,
+    };
+    assert_eq!(
+        std_uses(tree, root_of),
+        [
+            "b v2.0.0 has its feature \"std\" switched on",
+            "c v3.0.0 does not say no_std",
+            "d v4.0.0 does not say no_std"
+        ]
+    );
+}
+
+#[test]
+fn the_checker_knows_files_of_tests_alone() {
+    let source = "mod a;\n#[cfg(test)]\nmod b;\n#[cfg(test)]\n#[path = \"c_tests.rs\"]\nmod tests;\n\
+        #[cfg(test)]\nmod inline {\n}\nmod d;\n";
+    assert_eq!(test_files(source), ["b.rs", "c_tests.rs"]);
 }
 
 fn package(name: &str, uses: &[&str]) -> Package {

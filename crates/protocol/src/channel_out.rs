@@ -1,5 +1,6 @@
 //! Channels as the batcher writes them; the mirror image of [`ChannelReader`](crate::ChannelReader).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_primitives::Bytes;
@@ -44,7 +45,7 @@ enum Content {
     /// Singular batches, encoded.
     Singular(Vec<u8>),
     /// One span batch, which grows.
-    Span(SpanBuilder),
+    Span(Box<SpanBuilder>),
 }
 
 /// A channel being filled by the batcher: with singular batches, or with one span batch of all its
@@ -89,7 +90,7 @@ impl ChannelOut {
         chain: SpanChain,
         parent_l1_origin: u64,
     ) -> Self {
-        let content = Content::Span(SpanBuilder::new(chain, parent_l1_origin));
+        let content = Content::Span(Box::new(SpanBuilder::new(chain, parent_l1_origin)));
         Self { content, ..Self::new(id, compression, max_rlp_bytes) }
     }
 

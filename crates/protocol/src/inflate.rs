@@ -268,21 +268,21 @@ impl<const SIZE: usize> Table<SIZE> {
         // the lowest of the index.
         self.entries[0] = 0;
         let mut size = 1;
-        for length in 1..=first_bits {
+        for (length, code) in next.iter().enumerate().take(first_bits + 1).skip(1) {
             self.entries.copy_within(..size, size);
             size *= 2;
             for (i, symbol) in symbols(length).into_iter().flatten().enumerate() {
                 let bits = length as u32;
-                self.entries[reversed(next[length] + i, length)] =
+                self.entries[reversed(code + i, length)] =
                     entry(usize::from(*symbol)) + (bits << 8 | bits);
             }
         }
         // The second parts.
         let (mut prefix, mut base) = (usize::MAX, size);
         let mut second = 0;
-        for length in first_bits + 1..=max {
+        for (length, first) in next.iter().enumerate().take(max + 1).skip(first_bits + 1) {
             for (i, symbol) in symbols(length).into_iter().flatten().enumerate() {
-                let code = reversed(next[length] + i, length);
+                let code = reversed(first + i, length);
                 if code & (size - 1) != prefix {
                     prefix = code & (size - 1);
                     second = base;

@@ -21,7 +21,7 @@ impl Writer {
     /// A number, its lowest bit first.
     fn number(&mut self, number: u32, count: usize) -> &mut Self {
         for i in 0..count {
-            if self.bits % 8 == 0 {
+            if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             *self.bytes.last_mut().unwrap() |= ((number >> i & 1) as u8) << (self.bits % 8);

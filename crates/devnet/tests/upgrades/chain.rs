@@ -57,6 +57,8 @@ impl World {
         let user = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap().users()[0].clone();
         let account = file.alloc.entry(user.address()).or_default();
         account.balance = U256::from(10).pow(U256::from(20));
+        // Some chains began with a base fee above what the user offers.
+        file.base_fee_per_gas = Some(1_000_000_000);
         let fees = BaseFeeConfig::default();
         genesis_file::set_rules(&mut file.config, &schedule, &fees);
         let engine = LocalEngine::new(Chain::from_genesis(&file).unwrap());

@@ -3,10 +3,12 @@
 use alloy_consensus::crypto::RecoveryError;
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{
-    Sealed, Signed, TransactionEnvelope, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
+    Signed, TransactionEnvelope, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
 };
 use alloy_primitives::{Address, B256};
 pub use op_alloy_consensus::TxDeposit as DepositTransaction;
+
+use crate::sealed_deposit::SealedDeposit;
 
 /// EIP-2718 type byte of deposits. Spec: `deposits.md`, "The Deposited Transaction Type".
 pub const DEPOSIT_TX_TYPE: u8 = 0x7e;
@@ -34,8 +36,7 @@ pub enum TxEnvelope {
     Eip7702(Signed<TxEip7702>),
     /// OP Stack deposit; L2 only.
     #[envelope(ty = 126)]
-    #[serde(serialize_with = "op_alloy_consensus::serde_deposit_tx_rpc")]
-    Deposit(Sealed<DepositTransaction>),
+    Deposit(SealedDeposit),
 }
 
 impl TxEnvelope {
@@ -88,7 +89,7 @@ impl TxEnvelope {
 
 impl From<DepositTransaction> for TxEnvelope {
     fn from(tx: DepositTransaction) -> Self {
-        Self::Deposit(Sealed::new(tx))
+        Self::Deposit(tx.into())
     }
 }
 

@@ -136,7 +136,7 @@ impl World {
             match search.next(&|hash| engine.block_by_hash(&hash)).unwrap() {
                 Next::L1Hash(number) => search.l1_hash(number, self.hash(number)),
                 Next::L1Block(id) => search.l1_block(self.l1[id.number as usize].reference),
-                Next::Found(start) => return start,
+                Next::Found(start) => return *start,
             }
         }
     }

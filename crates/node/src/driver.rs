@@ -403,7 +403,7 @@ async fn find(
         match search.next(&l2)? {
             Next::L1Hash(number) => search.l1_hash(number, l1.canonical_hash(number).await?),
             Next::L1Block(id) => search.l1_block(l1.block_ref_by_hash(id.hash).await?),
-            Next::Found(start) => return Ok(start),
+            Next::Found(start) => return Ok(*start),
         }
     }
 }

@@ -13,9 +13,12 @@ pub(super) struct Script {
     held: HashMap<u64, Semaphore>,
 }
 
+/// Answers for one block, in order, each with its weight.
+type Answers = VecDeque<Result<(L1Block, usize), DaError>>;
+
 #[derive(Default)]
 struct State {
-    blocks: HashMap<u64, VecDeque<Result<(L1Block, usize), DaError>>>,
+    blocks: HashMap<u64, Answers>,
     blobs: VecDeque<Result<usize, DaError>>,
     weight: usize,
     asked: Vec<u64>,

@@ -109,7 +109,7 @@ fn a_torn_record_at_the_end_is_dropped_and_any_other_damage_is_told() {
         assert_eq!(db.len(), if cut < RECORD { 0 } else { 3 }, "{cut}");
         db.record(record(4, 4)).unwrap();
         drop(db);
-        assert_eq!(open(dir.path()).get(0).unwrap().is_some(), true);
+        assert!(open(dir.path()).get(0).unwrap().is_some());
         assert_eq!(numbers(&open(dir.path()), 9), Some((4, 4)));
     }
     // Space that was reserved, but not filled.

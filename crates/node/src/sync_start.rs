@@ -53,14 +53,13 @@ pub(crate) struct SyncStart {
 }
 
 /// What a search needs next, or its result.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a few are made in a search")]
+#[derive(Clone, Debug)]
 pub(crate) enum Next {
     /// The hash of the L1's block of this number.
     L1Hash(u64),
     /// The L1 block with this hash.
     L1Block(BlockId),
-    Found(SyncStart),
+    Found(Box<SyncStart>),
 }
 
 /// How an L1 block that we know relates to the L1's chain now.
@@ -84,7 +83,6 @@ impl Standing {
 }
 
 /// Why a search cannot go on at once.
-#[expect(clippy::large_enum_variant, reason = "a few are made in a search")]
 enum Stop {
     Ask(Next),
     Fail(NodeError),
@@ -182,7 +180,7 @@ impl Search {
         l2: &impl Fn(B256) -> Option<SealedBlock>,
     ) -> Result<Next, NodeError> {
         match self.find(l2) {
-            Ok(start) => Ok(Next::Found(start)),
+            Ok(start) => Ok(Next::Found(Box::new(start))),
             Err(Stop::Ask(next)) => Ok(next),
             Err(Stop::Fail(error)) => Err(error),
         }

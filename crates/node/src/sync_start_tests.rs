@@ -88,7 +88,7 @@ impl World {
                         parent_hash: B256::ZERO,
                     });
                 }
-                Ok(Next::Found(start)) => return (Ok(start), asked.len()),
+                Ok(Next::Found(start)) => return (Ok(*start), asked.len()),
                 Err(error) => return (Err(error), asked.len()),
             }
         }

@@ -57,7 +57,7 @@ pub use hardfork::{Hardfork, HardforkSchedule};
 pub use l1_info::{L1BlockInfo, l2_block_ref, system_config_of};
 pub use output::OutputV0;
 pub use receipt::Receipt;
-pub use system_config::SystemConfig;
 pub use sealed_deposit::SealedDeposit;
+pub use system_config::SystemConfig;
 pub use transaction::{DEPOSIT_TX_TYPE, DepositTransaction, TxEnvelope, TxType};
 pub use upgrades::{UpgradeBundle, UpgradeBundles};

@@ -152,8 +152,10 @@ async fn serve(head: &'static str, body: Vec<u8>) -> Url {
     let url = format!("http://{}/bundle.json", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 1024];
-        stream.read(&mut request).await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
         let _ = stream.write_all(head.as_bytes()).await;
         let _ = stream.write_all(&body).await;
     });

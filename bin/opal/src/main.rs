@@ -22,8 +22,8 @@ use opal_service::{Shutdown, StopReason, shutdown::GRACE};
 
 /// The whole OP Stack in one binary.
 ///
-/// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. The other
-/// commands run one role each.
+/// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. `node` and
+/// `batcher` run one role each; the other commands are tools that do their work and end.
 #[derive(Debug, Parser)]
 #[command(name = "opal", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -71,6 +71,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
     if let Err(error) = shutdown.wait_for_signals() {
         return fail(&error.into());
     }
+    let service = matches!(command, Command::Up(_) | Command::Node(_) | Command::Batcher(_));
     let started = async {
         match command {
             Command::Up(args) => up::run(*args, shutdown).await.map(Some),
@@ -105,9 +106,11 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             }
         }
         Err(error) => {
-            // The error is the last thing on the screen.
-            shutdown.trigger("start failed");
-            shutdown.stopped(GRACE).await;
+            if service {
+                // The error is the last thing on the screen.
+                shutdown.trigger("start failed");
+                shutdown.stopped(GRACE).await;
+            }
             fail(&error)
         }
     }

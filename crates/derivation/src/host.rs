@@ -209,6 +209,11 @@ pub enum CriticalError {
     /// The attributes cannot be built.
     #[error(transparent)]
     Attributes(crate::AttributesError),
+    /// The chain does not post its batches to L1.
+    #[error(
+        "the chain keeps its batches outside L1 (alt_da in its rollup config), which is not derived"
+    )]
+    AltDa,
     /// Fewer L1 epochs are held than the batch stage needs: the start was not a safe head.
     #[error("only {held} L1 epochs are held at origin {origin}")]
     MissingEpochs {

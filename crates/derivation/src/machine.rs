@@ -88,7 +88,8 @@ impl Derivation {
             executing: None,
             opened: false,
             dropped: VecDeque::new(),
-            halted: None,
+            // Its batches would be missed, and empty blocks take their place.
+            halted: config.alt_da.is_some().then_some(Step::Critical(CriticalError::AltDa)),
             config,
         }
     }

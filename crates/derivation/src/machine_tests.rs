@@ -11,6 +11,7 @@ use alloy_signer_local::PrivateKeySigner;
 use opal_protocol::batcher_tx::encode_batcher_data;
 use opal_protocol::blob::encode_blob;
 use opal_protocol::compress::compress_zlib;
+use opal_protocol::config::{AltDaConfig, CommitmentType};
 use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
 use opal_protocol::system_config::CONFIG_UPDATE;
 use opal_protocol::{
@@ -549,6 +550,21 @@ fn l2_block(world: &World, number: u64) -> SealedBlock {
 }
 
 /// An L1 block must be the one that its reference names.
+#[test]
+fn a_chain_with_its_batches_elsewhere_is_not_derived() {
+    let alt_da = AltDaConfig {
+        challenge_address: Address::ZERO,
+        commitment_type: CommitmentType::Generic,
+        challenge_window: 1,
+        resolve_window: 1,
+    };
+    let config = RollupConfig { alt_da: Some(alt_da), ..config_at(Hardfork::Karst) };
+    let mut machine = World::new(config).machine();
+    assert_eq!(machine.step(), Step::Critical(CriticalError::AltDa));
+    let mut machine = World::new(config_at(Hardfork::Karst)).machine();
+    assert!(matches!(machine.step(), Step::Need(_)));
+}
+
 #[test]
 fn an_l1_block_that_contradicts_itself_is_refused() {
     let world = World::new(config_at(Hardfork::Granite));

@@ -353,7 +353,8 @@ fn object(line: &str) -> Result<Map<String, Value>, Problem> {
 /// Reads the first line.
 fn header(line: &str) -> Result<RollupConfig, Problem> {
     let mut object = object(line)?;
-    let show = |value: Option<Value>| value.map_or("missing".into(), |value| value.to_string());
+    let show =
+        |value: Option<Value>| value.map_or("missing".into(), |value| alloc::format!("{value}"));
     let format = object.remove("format");
     if format.as_ref().and_then(Value::as_str) != Some(FORMAT) {
         return Err(Problem::Format(show(format)));

@@ -427,8 +427,8 @@ impl RollupConfig {
     }
 
     /// Deposits around interop's bundle. They let the chain exchange messages, which is of no use
-    /// unless the dependency set holds a second chain. They follow the reference implementation of
-    /// June 2026: neither they nor the bundle are final.
+    /// unless the dependency set holds a second chain. They are kona's of June 2026, where op-node has
+    /// others: neither they nor the bundle are final.
     fn interop_deposits(&self, fork: Hardfork) -> (Option<Bytes>, Option<Bytes>) {
         if fork != Hardfork::Interop || self.dependency_set.len() < 2 {
             return (None, None);

@@ -7,7 +7,8 @@ use alloy_primitives::B256;
 use opal_protocol::{L1BlockRef, L2BlockRef, RollupConfig, SingularBatch};
 
 use crate::batch_validity::{
-    BatchContext, DropReason, Verdict, check_singular_batch, check_span_batch, singular_batches,
+    BatchContext, Comparison, DropReason, SingularBatches, Verdict, check_singular_batch,
+    go_on_with_span_batch,
 };
 use crate::channel_reader::DecodedBatch;
 use crate::epochs::Epochs;
@@ -28,14 +29,28 @@ pub(crate) struct BatchQueue {
     pub(crate) epochs: Epochs,
     /// In the order in which they were first seen.
     batches: Vec<Waiting>,
-    /// A batch that was read, but could not be judged without a block from the host.
-    incoming: Option<DecodedBatch>,
-    /// Set while a batch could not be chosen without a block from the host: whether the pipeline
-    /// had no more data. The next call must not read on, or a late answer would change the choice.
-    choosing: Option<bool>,
+    /// A batch that was read, but could not be judged without a block from the host; and how far it
+    /// was compared with the safe chain.
+    incoming: Option<(DecodedBatch, Option<Comparison>)>,
+    /// Set while a batch could not be chosen without a block from the host. The next call must not
+    /// read on, or a late answer would change the choice.
+    choosing: Option<Choice>,
     /// What the waiting batches were last judged by, and how many of them, from the first on, are
     /// of the future by that.
     judged: (JudgedBy, usize),
+}
+
+/// A choice that waits for a block from the host, to go on where it was left: a span may need
+/// thousands of them.
+#[derive(Debug)]
+struct Choice {
+    /// Whether the pipeline had no more data.
+    out_of_data: bool,
+    by: JudgedBy,
+    /// Of the waiting batches that are not of the future by what is known, from the first on.
+    verdicts: Vec<Verdict>,
+    /// How far the batch after those was compared with the safe chain.
+    compared: Option<Comparison>,
 }
 
 /// All that changes what a waiting batch is: parent, current epoch, number of L1 blocks at hand.
@@ -66,6 +81,7 @@ impl Waiting {
 
 fn check(
     waiting: &Waiting,
+    compared: &mut Option<Comparison>,
     epochs: &mut Epochs,
     parent: &L2BlockRef,
     ctx: &Context<'_>,
@@ -79,7 +95,7 @@ fn check(
     };
     let verdict = match &waiting.batch {
         DecodedBatch::Singular(batch) => check_singular_batch(&context, batch),
-        DecodedBatch::Span(span) => check_span_batch(&context, span),
+        DecodedBatch::Span(span) => go_on_with_span_batch(&context, span, compared),
     };
     match verdict {
         Verdict::NeedL2Block(number) => Err(Stall::Need(Request::L2Block { number })),
@@ -113,21 +129,21 @@ impl BatchQueue {
             return Ok(next);
         }
         self.epochs.update(pipeline.origin(), parent);
-        let out_of_data = match self.choosing {
-            Some(out_of_data) => out_of_data,
+        let choice = match self.choosing.take() {
+            Some(choice) => choice,
             None => {
                 let out_of_data = self.load(pipeline, parent, ctx)?;
                 if pipeline.origin().number < parent.l1_origin.number {
                     // Batches of such L1 blocks cannot extend the parent; read on.
                     return Err(if out_of_data { Stall::Eof } else { Stall::Again });
                 }
-                self.choosing = Some(out_of_data);
-                out_of_data
+                let by = Default::default();
+                Choice { out_of_data, by, verdicts: Vec::new(), compared: None }
             }
         };
-        let result = self.choose(out_of_data, parent, ctx);
+        let out_of_data = choice.out_of_data;
+        let result = self.choose(choice, parent, ctx);
         if !matches!(result, Err(Stall::Need(_))) {
-            self.choosing = None;
             ctx.inbox.l2_blocks.clear();
         }
         match result {
@@ -143,10 +159,10 @@ impl BatchQueue {
         parent: &L2BlockRef,
         ctx: &mut Context<'_>,
     ) -> Pull<bool> {
-        let batch = match self.incoming.take() {
-            Some(batch) => batch,
+        let (batch, mut compared) = match self.incoming.take() {
+            Some(incoming) => incoming,
             None => match pipeline.next_batch(ctx) {
-                Ok(batch) => batch,
+                Ok(batch) => (batch, None),
                 Err(Stall::Eof) => return Ok(true),
                 Err(stall) => return Err(stall),
             },
@@ -156,13 +172,13 @@ impl BatchQueue {
             return Ok(false);
         }
         let waiting = Waiting { batch, inclusion };
-        match check(&waiting, &mut self.epochs, parent, ctx) {
+        match check(&waiting, &mut compared, &mut self.epochs, parent, ctx) {
             Ok(Verdict::Drop(reason)) => {
                 ctx.dropped.push_back(note_dropped(&waiting.batch, reason));
             }
             Ok(_) => self.batches.push(waiting),
             Err(stall) => {
-                self.incoming = Some(waiting.batch);
+                self.incoming = Some((waiting.batch, compared));
                 return Err(stall);
             }
         }
@@ -172,7 +188,7 @@ impl BatchQueue {
     /// The first batch that is valid now; or an empty one, if the sequencing window has expired.
     fn choose(
         &mut self,
-        out_of_data: bool,
+        mut choice: Choice,
         parent: &L2BlockRef,
         ctx: &mut Context<'_>,
     ) -> Pull<(SingularBatch, bool)> {
@@ -180,14 +196,24 @@ impl BatchQueue {
         let by = (parent.hash, self.epochs.epoch().map(|block| block.hash), self.epochs.len());
         let future = if self.judged.0 == by { self.judged.1 } else { 0 };
         // Judge first, change the queue afterwards: a missing block must leave no trace.
-        let mut verdicts = Vec::new();
-        for waiting in self.batches.iter().skip(future) {
-            let verdict = check(waiting, &mut self.epochs, parent, ctx)?;
-            verdicts.push(verdict);
+        if choice.by != by {
+            choice = Choice { by, verdicts: Vec::new(), compared: None, ..choice };
+        }
+        for waiting in self.batches.iter().skip(future + choice.verdicts.len()) {
+            let compared = &mut choice.compared;
+            let verdict = match check(waiting, compared, &mut self.epochs, parent, ctx) {
+                Ok(verdict) => verdict,
+                Err(stall) => {
+                    self.choosing = Some(choice);
+                    return Err(stall);
+                }
+            };
+            choice.verdicts.push(verdict);
             if matches!(verdict, Verdict::Accept | Verdict::Undecided) {
                 break;
             }
         }
+        let Choice { out_of_data, verdicts, .. } = choice;
         let mut chosen = None;
         let mut undecided = false;
         let epoch = self.epochs.epoch().map_or(0, |block| block.number);
@@ -219,7 +245,7 @@ impl BatchQueue {
             Some(DecodedBatch::Singular(batch)) => Ok((batch, true)),
             Some(DecodedBatch::Span(span)) => {
                 let timestamp = span.first().timestamp;
-                match singular_batches(span, self.epochs.blocks(), parent) {
+                match SingularBatches::new(span, self.epochs.blocks(), parent) {
                     Ok(batches) => {
                         self.epochs.set_span(batches);
                         self.epochs.next_of_span(parent, ctx.config).ok_or(Stall::Again)

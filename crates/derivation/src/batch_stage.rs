@@ -4,7 +4,7 @@
 use opal_protocol::{L2BlockRef, SingularBatch};
 
 use crate::batch_validity::{
-    BatchContext, DropReason, Verdict, check_singular_batch, check_span_prefix, singular_batches,
+    BatchContext, DropReason, SingularBatches, Verdict, check_singular_batch, check_span_prefix,
 };
 use crate::channel_reader::DecodedBatch;
 use crate::epochs::Epochs;
@@ -123,7 +123,7 @@ impl BatchStage {
         }
         ctx.inbox.l2_blocks.clear();
         let reason = match checked {
-            Ok(_) => match singular_batches(span, self.epochs.blocks(), parent) {
+            Ok(_) => match SingularBatches::new(span, self.epochs.blocks(), parent) {
                 Ok(batches) => {
                     self.epochs.set_span(batches);
                     return self

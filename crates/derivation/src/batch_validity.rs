@@ -3,12 +3,12 @@
 //! `holocene/derivation.md`.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 
-use alloy_primitives::Bytes;
-use opal_protocol::span_batch::SpanBatch;
+use alloy_primitives::{B256, Bytes};
+use opal_protocol::span_batch::{SpanBatch, SpanBlock};
 use opal_protocol::{
-    DEPOSIT_TX_TYPE, Hardfork, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch,
+    BlockId, DEPOSIT_TX_TYPE, Hardfork, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch,
 };
 
 /// EIP-2718 type of set-code transactions (EIP-7702).
@@ -267,11 +267,13 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
             return Err(Verdict::Drop(R::Misaligned));
         }
         let behind = ctx.safe_head.timestamp - first.timestamp;
-        // A block time of zero is refused when the configuration is read.
-        if !behind.is_multiple_of(config.block_time) {
-            return Err(Verdict::Drop(R::Misaligned));
-        }
-        let number = (behind / config.block_time)
+        // A configuration that was not checked may have a block time of zero: nothing is aligned
+        // with it.
+        let blocks = behind
+            .checked_div(config.block_time)
+            .filter(|_| behind.is_multiple_of(config.block_time))
+            .ok_or(Verdict::Drop(R::Misaligned))?;
+        let number = blocks
             .checked_add(1)
             .and_then(|blocks| ctx.safe_head.number.checked_sub(blocks))
             .filter(|number| *number >= config.genesis.l2.number)
@@ -306,91 +308,163 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
     Ok(parent)
 }
 
+/// How far a span was compared with the safe chain when a block of that was missing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comparison {
+    /// What was judged holds on top of this block only.
+    safe_head: B256,
+    /// Number of the span's first block.
+    first: u64,
+    /// Number of the first block not compared yet.
+    next: u64,
+}
+
 /// Judges a whole span batch, block by block (before Holocene).
 pub fn check_span_batch(ctx: &BatchContext<'_>, span: &SpanBatch) -> Verdict {
-    use DropReason as R;
-    let parent = match check_span_prefix(ctx, span) {
-        Ok(parent) => parent,
-        Err(verdict) => return verdict,
+    go_on_with_span_batch(ctx, span, &mut None)
+}
+
+/// As [`check_span_batch`]; goes on where the same span was left, as long as nothing but the blocks
+/// of the safe chain has come to the context.
+pub(crate) fn go_on_with_span_batch(
+    ctx: &BatchContext<'_>,
+    span: &SpanBatch,
+    left: &mut Option<Comparison>,
+) -> Verdict {
+    let safe_head = ctx.safe_head.hash;
+    let comparison = match left.take().filter(|left| left.safe_head == safe_head) {
+        Some(comparison) => comparison,
+        None => match check_span_blocks(ctx, span) {
+            Ok(parent) => {
+                // No block has the last of all numbers for its parent.
+                let first = parent.number.saturating_add(1);
+                Comparison { safe_head, first, next: first }
+            }
+            Err(verdict) => return verdict,
+        },
     };
+    // Where the span overlaps the safe chain, it must say what the chain says.
+    let compared = (comparison.next - comparison.first) as usize;
+    let rest = span.blocks().iter().skip(compared);
+    for (block, number) in rest.zip(comparison.next..=ctx.safe_head.number) {
+        let Some(safe) = ctx.safe_blocks.get(&number) else {
+            *left = Some(Comparison { next: number, ..comparison });
+            return Verdict::NeedL2Block(number);
+        };
+        if safe.transactions != block.transactions
+            || safe.reference.l1_origin.number != block.epoch_num
+        {
+            return Verdict::Drop(DropReason::Overlap(number));
+        }
+    }
+    Verdict::Accept
+}
+
+/// All rules but the comparison with the safe chain. Gives the parent block on acceptance.
+fn check_span_blocks(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2BlockRef, Verdict> {
+    use DropReason as R;
+    let parent = check_span_prefix(ctx, span)?;
     let config = ctx.config;
-    let blocks = span.blocks();
     let mut origin_at = 0;
     let mut previous_epoch = parent.l1_origin.number;
-    for block in blocks {
+    for block in span.blocks() {
         let advances = block.epoch_num > previous_epoch;
         previous_epoch = block.epoch_num;
         if block.timestamp <= ctx.safe_head.timestamp {
             continue;
         }
         if block.epoch_num < ctx.safe_head.l1_origin.number {
-            return Verdict::Drop(R::EpochTooOld);
+            return Err(Verdict::Drop(R::EpochTooOld));
         }
         let Some(at) =
             (origin_at..ctx.l1_blocks.len()).find(|i| ctx.l1_blocks[*i].number == block.epoch_num)
         else {
-            return Verdict::Drop(R::EpochUnknown);
+            return Err(Verdict::Drop(R::EpochUnknown));
         };
         origin_at = at;
         let origin = &ctx.l1_blocks[at];
         if block.timestamp < origin.timestamp {
-            return Verdict::Drop(R::BeforeOrigin);
+            return Err(Verdict::Drop(R::BeforeOrigin));
         }
         let next = ctx.l1_blocks.get(at + 1);
         let drift =
             check_drift(config, block.timestamp, &block.transactions, origin, advances, next);
         if let Some(verdict) = drift {
-            return verdict;
+            return Err(verdict);
         }
         if let Some(reason) = check_transactions(config, block.timestamp, &block.transactions) {
-            return Verdict::Drop(reason);
+            return Err(Verdict::Drop(reason));
         }
     }
-    // Where the span overlaps the safe chain, it must say what the chain says.
-    let overlap = ctx.safe_head.number.saturating_sub(parent.number);
-    for (block, number) in blocks.iter().zip(parent.number + 1..=parent.number + overlap) {
-        let Some(safe) = ctx.safe_blocks.get(&number) else {
-            return Verdict::NeedL2Block(number);
-        };
-        if safe.transactions != block.transactions
-            || safe.reference.l1_origin.number != block.epoch_num
-        {
-            return Verdict::Drop(R::Overlap(number));
-        }
-    }
-    Verdict::Accept
+    Ok(parent)
 }
 
-/// The blocks of a span after the safe head as singular batches, still without parent hashes.
-///
-/// # Errors
-/// When a block's epoch is older than the safe head's, or unknown. From Holocene on this is the
-/// first place where that shows.
-pub(crate) fn singular_batches(
-    span: SpanBatch,
-    l1_blocks: &[L1BlockRef],
-    safe_head: &L2BlockRef,
-) -> Result<VecDeque<SingularBatch>, DropReason> {
-    let mut out = VecDeque::new();
-    let mut from = 0;
-    for block in span.into_blocks() {
-        if block.timestamp <= safe_head.timestamp {
-            continue;
+/// The blocks of a span after the safe head as singular batches, still without parent hashes. They
+/// are made one at a time: a span of few bytes may have millions of them.
+#[derive(Debug, Default)]
+pub(crate) struct SingularBatches {
+    blocks: vec::IntoIter<SpanBlock>,
+    /// The L1 blocks when the span was accepted.
+    epochs: VecDeque<BlockId>,
+}
+
+impl SingularBatches {
+    /// # Errors
+    /// When a block's epoch is older than the safe head's, or unknown. From Holocene on this is the
+    /// first place where that shows.
+    pub(crate) fn new(
+        span: SpanBatch,
+        l1_blocks: &[L1BlockRef],
+        safe_head: &L2BlockRef,
+    ) -> Result<Self, DropReason> {
+        let mut epochs = l1_blocks.iter();
+        let mut epoch = None;
+        for block in span.blocks() {
+            if block.timestamp <= safe_head.timestamp {
+                continue;
+            }
+            if block.epoch_num < safe_head.l1_origin.number {
+                return Err(DropReason::EpochTooOld);
+            }
+            if epoch != Some(block.epoch_num) {
+                let found = epochs.find(|epoch| epoch.number == block.epoch_num);
+                epoch = Some(found.ok_or(DropReason::EpochUnknown)?.number);
+            }
         }
-        if block.epoch_num < safe_head.l1_origin.number {
-            return Err(DropReason::EpochTooOld);
+        let mut blocks = span.into_blocks();
+        blocks.retain(|block| block.timestamp > safe_head.timestamp);
+        Ok(Self {
+            blocks: blocks.into_iter(),
+            epochs: l1_blocks.iter().map(L1BlockRef::id).collect(),
+        })
+    }
+
+    /// The next batch's timestamp.
+    pub(crate) fn timestamp(&self) -> Option<u64> {
+        self.blocks.as_slice().first().map(|block| block.timestamp)
+    }
+}
+
+impl Iterator for SingularBatches {
+    type Item = SingularBatch;
+
+    fn next(&mut self) -> Option<SingularBatch> {
+        let block = self.blocks.next()?;
+        while self.epochs.front()?.number != block.epoch_num {
+            self.epochs.pop_front();
         }
-        let at = (from..l1_blocks.len())
-            .find(|i| l1_blocks[*i].number == block.epoch_num)
-            .ok_or(DropReason::EpochUnknown)?;
-        from = at;
-        out.push_back(SingularBatch {
+        Some(SingularBatch {
             parent_hash: Default::default(),
             epoch_num: block.epoch_num,
-            epoch_hash: l1_blocks[at].hash,
+            epoch_hash: self.epochs.front()?.hash,
             timestamp: block.timestamp,
             transactions: block.transactions,
-        });
+        })
     }
-    Ok(out)
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.blocks.size_hint()
+    }
 }
+
+impl ExactSizeIterator for SingularBatches {}

@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 
 use opal_protocol::{BlockId, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch};
 
+use crate::batch_validity::SingularBatches;
 use crate::host::{Pull, ResetReason, Stall};
 
 /// Consecutive L1 blocks from the current epoch to the origin, and the rest of a span batch.
@@ -13,13 +14,13 @@ use crate::host::{Pull, ResetReason, Stall};
 pub(crate) struct Epochs {
     origin: L1BlockRef,
     blocks: VecDeque<L1BlockRef>,
-    /// Batches of an accepted span, without parent hashes.
-    span: VecDeque<SingularBatch>,
+    /// The rest of an accepted span.
+    span: SingularBatches,
 }
 
 impl Epochs {
     pub(crate) fn new(origin: L1BlockRef) -> Self {
-        Self { origin, blocks: VecDeque::from([origin]), span: VecDeque::new() }
+        Self { origin, blocks: VecDeque::from([origin]), span: SingularBatches::default() }
     }
 
     /// The L1 blocks; the first is the current epoch.
@@ -81,16 +82,16 @@ impl Epochs {
         config: &RollupConfig,
     ) -> Option<(SingularBatch, bool)> {
         let next_time = parent.timestamp.saturating_add(config.block_time);
-        if self.span.front()?.timestamp != next_time {
-            self.span.clear();
+        if self.span.timestamp()? != next_time {
+            self.clear_span();
         }
-        let mut batch = self.span.pop_front()?;
+        let mut batch = self.span.next()?;
         batch.parent_hash = parent.hash;
-        Some((batch, self.span.is_empty()))
+        Some((batch, self.span.len() == 0))
     }
 
     /// Keeps the batches of an accepted span.
-    pub(crate) fn set_span(&mut self, span: VecDeque<SingularBatch>) {
+    pub(crate) fn set_span(&mut self, span: SingularBatches) {
         self.span = span;
     }
 

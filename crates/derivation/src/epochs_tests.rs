@@ -147,7 +147,11 @@ fn an_epoch_that_does_not_continue_the_parents_is_a_reset() {
 #[test]
 fn the_blocks_of_a_span_follow_the_head_or_are_forgotten() {
     let (mut epochs, config) = epochs(101);
-    let batches = || [1210, 1212].map(crate::test_utils::batch).into();
+    let batches = || {
+        let blocks = [1210, 1212].map(|time| (100, time, alloc::vec::Vec::new()));
+        let span = crate::test_utils::span(safe_head().hash, &blocks);
+        SingularBatches::new(span, &[l1_ref(100)], &safe_head()).unwrap()
+    };
     epochs.set_span(batches());
     let head = L2BlockRef { hash: alloy_primitives::B256::repeat_byte(1), ..safe_head() };
     let (first, last) = epochs.next_of_span(&head, &config).unwrap();

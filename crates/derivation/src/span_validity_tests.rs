@@ -53,8 +53,8 @@ fn granite(change: impl FnOnce(&mut Case), span: &SpanBatch) -> Verdict {
 fn a_span_that_keeps_all_rules_is_accepted() {
     let case = Case::new(Hardfork::Granite);
     assert_eq!(check(&case, &on_head(GOOD)), Verdict::Accept);
-    let batches = singular_batches(on_head(GOOD), &case.l1, &case.safe).unwrap();
-    let epochs: Vec<_> = batches.iter().map(|b| (b.timestamp, b.epoch())).collect();
+    let batches = SingularBatches::new(on_head(GOOD), &case.l1, &case.safe).unwrap();
+    let epochs: Vec<_> = batches.map(|b| (b.timestamp, b.epoch())).collect();
     let [first, second] = [l1_ref(100).id(), l1_ref(101).id()];
     assert_eq!(epochs, [(1210, first), (1212, second), (1214, second)]);
 }
@@ -399,7 +399,7 @@ fn an_overlapping_span_must_say_what_the_safe_chain_says() {
     }
     assert_eq!(check(&case, &overlapping(1)), Verdict::Accept);
     assert_eq!(check(&case, &overlapping(2)), Verdict::Drop(R::Overlap(500)));
-    let batches = singular_batches(overlapping(1), &case.l1, &case.safe).unwrap();
+    let batches = SingularBatches::new(overlapping(1), &case.l1, &case.safe).unwrap();
     assert_eq!(batches.len(), 1);
 
     let mut fewer = Case::new(Hardfork::Granite);
@@ -429,10 +429,10 @@ fn from_holocene_on_only_the_prefix_of_a_span_is_checked() {
 #[test]
 fn a_span_with_an_outdated_epoch_after_the_safe_head_has_no_singular_batches() {
     let mut case = Case::new(Hardfork::Holocene);
-    assert!(singular_batches(on_head(GOOD), &case.l1, &case.safe).is_ok());
+    assert!(SingularBatches::new(on_head(GOOD), &case.l1, &case.safe).is_ok());
     case.safe.l1_origin = l1_ref(101).id();
-    let outdated = singular_batches(on_head(GOOD), &case.l1, &case.safe);
-    assert_eq!(outdated, Err(R::EpochTooOld));
-    let unknown = singular_batches(on_head(GOOD), &case.l1[..0], &safe_head());
-    assert_eq!(unknown, Err(R::EpochUnknown));
+    let outdated = SingularBatches::new(on_head(GOOD), &case.l1, &case.safe);
+    assert_eq!(outdated.err(), Some(R::EpochTooOld));
+    let unknown = SingularBatches::new(on_head(GOOD), &case.l1[..0], &safe_head());
+    assert_eq!(unknown.err(), Some(R::EpochUnknown));
 }

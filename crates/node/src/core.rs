@@ -111,8 +111,15 @@ pub(crate) fn known_heads(parts: &CoreParts) -> Result<ForkchoiceState, NodeErro
 }
 
 /// Cuts the database to the records whose L1 blocks are canonical. Returns the number of an L1
-/// block whose hash must be known first, and nothing when it is done.
-pub(crate) fn keep_confirmed(
+/// block whose hash must be known first, and nothing when it is done or the database has failed.
+pub(crate) fn keep_confirmed(db: &SafeDb, hashes: &HashMap<u64, Option<B256>>) -> Option<u64> {
+    try_keep_confirmed(db, hashes).unwrap_or_else(|error| {
+        db.fail(&error);
+        None
+    })
+}
+
+fn try_keep_confirmed(
     db: &SafeDb,
     hashes: &HashMap<u64, Option<B256>>,
 ) -> Result<Option<u64>, SafeDbError> {
@@ -221,9 +228,7 @@ impl Core {
                     recording.flush();
                 }
                 // The newest L1 block is read to its end.
-                if let Some(db) = &self.safe_db {
-                    db.flush()?;
-                }
+                self.flush_record();
                 return Ok(Turn::Idle);
             }
         }
@@ -319,9 +324,20 @@ impl Core {
         engine::set_heads(&self.engine, self.forkchoice.heads())?;
         if let Some(db) = self.safe_db.as_ref().filter(|_| attributes.concluding) {
             let record = SafeHeadRecord { l1_block: derived_from, safe_head: block.id() };
-            db.record(record)?;
+            if let Err(error) = db.record(record) {
+                db.fail(&error);
+            }
         }
         self.executed(Executed::Valid(reference))
+    }
+
+    /// Makes the record of safe heads durable as far as it is known.
+    fn flush_record(&self) {
+        if let Some(db) = &self.safe_db
+            && let Err(error) = db.flush()
+        {
+            db.fail(&error);
+        }
     }
 
     // --- L1 -----------------------------------------------------------------------------------
@@ -451,11 +467,7 @@ impl Core {
         if let Some(recording) = &mut self.recording {
             recording.end();
         }
-        if let Some(db) = &self.safe_db
-            && let Err(error) = db.flush()
-        {
-            warn!(target: "opal::node", %error, "the newest safe head is not recorded");
-        }
+        self.flush_record();
     }
 
     // --- heads --------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ impl World {
 
     fn confirm(&self, db: &SafeDb) -> usize {
         let mut hashes = HashMap::new();
-        while let Some(number) = keep_confirmed(db, &hashes).unwrap() {
+        while let Some(number) = keep_confirmed(db, &hashes) {
             hashes.insert(number, self.hash(number));
         }
         hashes.len()
@@ -496,6 +496,37 @@ fn after_a_restart_the_record_says_what_is_safe_and_what_may_become_final() {
         );
     }
     assert_eq!((heads(&core), safe_db.len()), ((6, 6, 0), 2));
+}
+
+#[test]
+fn a_record_that_cannot_be_written_stops_no_node() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let safe_db = db(&dir, &world);
+    let mut core = nine_blocks(Some(safe_db.clone()), &mut world);
+    safe_db.break_writes();
+    assert_eq!(safe_db.at_l1(99).unwrap().unwrap().l1_block.number, 7, "the error comes later");
+    world.sequence(&mut core, 3);
+    world.post_blocks(&core, 10..=12);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Ours);
+    world.run(&mut core);
+    assert_eq!(heads(&core), (12, 12, 0));
+    assert!(matches!(safe_db.at_l1(3), Err(SafeDbError::Failed)));
+    // Nor do an L1 reorg, finality and the end.
+    world.reorg(5);
+    assert_eq!(world.new_head(&mut core, 3), Verdict::Reorged);
+    world.run(&mut core);
+    let candidate = core.final_candidate().unwrap();
+    core.finalize(candidate, [world.hash(3); 2]).unwrap();
+    assert_eq!(heads(&core), (12, 3, 3));
+    core.close();
+    drop((core, safe_db));
+    // What the file has is what was written before, and the next start goes on with it.
+    let safe_db = db(&dir, &world);
+    assert_eq!(safe_db.len(), 3);
+    let core = world.start(world.engine(), Some(safe_db.clone()));
+    assert_eq!((safe_db.len(), safe_db.at_l1(99).unwrap().unwrap().l1_block.number), (1, 3));
+    drop(core);
 }
 
 #[test]

@@ -418,14 +418,16 @@ async fn confirm_safe_db(
     start: &SyncStart,
 ) -> Result<(), NodeError> {
     let mut hashes = HashMap::new();
-    while let Some(number) = keep_confirmed(db, &hashes)? {
+    while let Some(number) = keep_confirmed(db, &hashes) {
         hashes.insert(number, l1.canonical_hash(number).await?);
     }
     let genesis = config.genesis.l2;
-    if start.derivation.safe_head.id() == genesis && db.at_l1(0)?.is_none() {
+    if start.derivation.safe_head.id() == genesis && matches!(db.at_l1(0), Ok(None)) {
         let l1_block = l1.block_ref_by_number(0).await?.id();
-        db.record(SafeHeadRecord { l1_block, safe_head: genesis })?;
-        db.flush()?;
+        let record = SafeHeadRecord { l1_block, safe_head: genesis };
+        if let Err(error) = db.record(record).and_then(|()| db.flush()) {
+            db.fail(&error);
+        }
     }
     Ok(())
 }

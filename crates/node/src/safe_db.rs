@@ -26,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use alloy_primitives::B256;
 use opal_protocol::BlockId;
 use serde::Serialize;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Name of the file in the directory that the user names.
 const FILE_NAME: &str = "safe-heads";
@@ -72,6 +72,9 @@ pub enum SafeDbError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// It was given up after an earlier error, which is in the log.
+    #[error("safe head database failed (see the log)")]
+    Failed,
 }
 
 /// An L1 block and the newest L2 block that is safe once it was read. JSON as op-node's
@@ -101,6 +104,8 @@ struct Inner {
     open: Option<SafeHeadRecord>,
     /// A write has failed half-way: the end of the file is not known to be whole.
     broken_end: bool,
+    /// Given up by [`SafeDb::fail`].
+    failed: bool,
 }
 
 impl SafeDb {
@@ -152,7 +157,7 @@ impl SafeDb {
             records
         };
         info!(target: "opal::node", path = %path.display(), records = len, "safe head database");
-        let inner = Inner { file, len, open: None, broken_end: false };
+        let inner = Inner { file, len, open: None, broken_end: false, failed: false };
         Ok(Self { path, inner: Mutex::new(inner) })
     }
 
@@ -161,7 +166,7 @@ impl SafeDb {
     /// # Errors
     /// When the file cannot be read, or the record read is damaged.
     pub fn at_l1(&self, number: u64) -> Result<Option<SafeHeadRecord>, SafeDbError> {
-        let mut inner = self.lock();
+        let mut inner = self.usable()?;
         let stored = match inner.count_up_to(number, &self.path)?.checked_sub(1) {
             Some(index) => Some(inner.read(index, &self.path)?),
             None => None,
@@ -197,7 +202,7 @@ impl SafeDb {
     /// # Errors
     /// When the file cannot be read, or the record is damaged.
     pub fn get(&self, index: u64) -> Result<Option<SafeHeadRecord>, SafeDbError> {
-        let mut inner = self.lock();
+        let mut inner = self.usable()?;
         if index >= inner.len {
             return Ok(None);
         }
@@ -209,7 +214,7 @@ impl SafeDb {
     /// # Errors
     /// When the file cannot be read, or a record read is damaged.
     pub fn count_up_to_l2(&self, number: u64) -> Result<u64, SafeDbError> {
-        self.lock().count(&self.path, |record| record.safe_head.number <= number)
+        self.usable()?.count(&self.path, |record| record.safe_head.number <= number)
     }
 
     /// Takes a new safe head. It answers look-ups at once, and is written when the next L1 block
@@ -218,7 +223,7 @@ impl SafeDb {
     /// # Errors
     /// When the record before it cannot be written; the new one is not taken then.
     pub fn record(&self, record: SafeHeadRecord) -> Result<(), SafeDbError> {
-        let mut inner = self.lock();
+        let mut inner = self.usable()?;
         match &mut inner.open {
             Some(open) if open.l1_block == record.l1_block => *open = record,
             _ => {
@@ -234,7 +239,7 @@ impl SafeDb {
     /// # Errors
     /// When it cannot be written. It is kept and may be tried again.
     pub fn flush(&self) -> Result<(), SafeDbError> {
-        self.lock().flush(&self.path)
+        self.usable()?.flush(&self.path)
     }
 
     /// Forgets all but the oldest `len` records, among them the one that is not written.
@@ -242,9 +247,32 @@ impl SafeDb {
     /// # Errors
     /// When the file cannot be cut.
     pub fn truncate(&self, len: u64) -> Result<(), SafeDbError> {
-        let mut inner = self.lock();
+        let mut inner = self.usable()?;
         inner.open = None;
         inner.truncate(len, &self.path)
+    }
+
+    /// Gives the database up: a disk that is full or broken stops the record, not the node. The
+    /// error is logged once; from then on every call answers [`SafeDbError::Failed`] and the file
+    /// is left alone. The next start drops what was not completely written and goes on from there.
+    pub(crate) fn fail(&self, error: &SafeDbError) {
+        if !std::mem::replace(&mut self.lock().failed, true) {
+            error!(target: "opal::node", %error,
+                "safe heads are not recorded until the node is restarted");
+        }
+    }
+
+    /// Makes every write fail, and no read.
+    #[cfg(test)]
+    pub(crate) fn break_writes(&self) {
+        if let Ok(file) = File::open(&self.path) {
+            self.lock().file = file;
+        }
+    }
+
+    fn usable(&self) -> Result<MutexGuard<'_, Inner>, SafeDbError> {
+        let inner = self.lock();
+        if inner.failed { Err(SafeDbError::Failed) } else { Ok(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -255,7 +283,9 @@ impl SafeDb {
 impl Drop for SafeDb {
     fn drop(&mut self) {
         // What cannot be written now is derived again after the next start.
-        if let Err(error) = self.flush() {
+        if let Err(error) = self.flush()
+            && !matches!(error, SafeDbError::Failed)
+        {
             warn!(target: "opal::node", %error, "the newest safe head is not recorded");
         }
     }

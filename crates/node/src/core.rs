@@ -110,10 +110,15 @@ pub(crate) fn known_heads(parts: &CoreParts) -> Result<ForkchoiceState, NodeErro
     Ok(forkchoice)
 }
 
-/// Cuts the database to the records whose L1 blocks are canonical. Returns the number of an L1
-/// block whose hash must be known first, and nothing when it is done or the database has failed.
-pub(crate) fn keep_confirmed(db: &SafeDb, hashes: &HashMap<u64, Option<B256>>) -> Option<u64> {
-    try_keep_confirmed(db, hashes).unwrap_or_else(|error| {
+/// Cuts the database from the oldest record on whose L1 block is orphaned. Records that the L1 does
+/// not reach (yet), and those of L2 blocks up to the `finalized` one, stay. Returns the number of an
+/// L1 block whose hash must be known first, and nothing when it is done or the database has failed.
+pub(crate) fn keep_confirmed(
+    db: &SafeDb,
+    hashes: &HashMap<u64, Option<B256>>,
+    finalized: u64,
+) -> Option<u64> {
+    try_keep_confirmed(db, hashes, finalized).unwrap_or_else(|error| {
         db.fail(&error);
         None
     })
@@ -122,6 +127,7 @@ pub(crate) fn keep_confirmed(db: &SafeDb, hashes: &HashMap<u64, Option<B256>>) -
 fn try_keep_confirmed(
     db: &SafeDb,
     hashes: &HashMap<u64, Option<B256>>,
+    finalized: u64,
 ) -> Result<Option<u64>, SafeDbError> {
     enum Stop {
         Ask(u64),
@@ -148,7 +154,15 @@ fn try_keep_confirmed(
         Err(Stop::Ask(number)) => return Ok(Some(number)),
         Err(Stop::Db(error)) => return Err(error),
     };
-    if keep <= last {
+    let keep = keep.max(db.count_up_to_l2(finalized)?);
+    if let Some(above) = db.get(keep)? {
+        match hashes.get(&above.l1_block.number) {
+            None => return Ok(Some(above.l1_block.number)),
+            Some(hash) if Standing::of(above.l1_block, *hash) != Standing::Orphaned => {
+                return Ok(None);
+            }
+            Some(_) => {}
+        }
         info!(target: "opal::node", dropped = last + 1 - keep, kept = keep,
             "safe heads from L1 blocks that are not canonical are forgotten");
         db.truncate(keep)?;
@@ -179,6 +193,9 @@ impl Core {
         };
         core.record_start(&start.derivation);
         let safe = start.derivation.safe_head;
+        if let Some(db) = &core.safe_db {
+            db.resume(safe.number);
+        }
         core.move_heads(Event::Reset { unsafe_head: start.unsafe_head, safe })?;
         Ok(core)
     }
@@ -444,6 +461,9 @@ impl Core {
         let safe = start.derivation.safe_head;
         self.derivation = Derivation::new(self.config.clone(), start.derivation);
         self.record_start(&start.derivation);
+        if let Some(db) = &self.safe_db {
+            db.resume(safe.number);
+        }
         self.derivation_ready = true;
         self.l1_unverified = false;
         self.reset_due = None;

@@ -126,7 +126,7 @@ impl World {
         let search = Search::new(self.config.clone(), *forkchoice.heads(), log);
         let start = self.found(search, &parts.engine);
         if let Some(db) = &parts.safe_db {
-            self.confirm(db);
+            self.confirm(db, forkchoice.heads().finalized.number);
         }
         Core::new(parts, forkchoice, start).unwrap()
     }
@@ -141,9 +141,9 @@ impl World {
         }
     }
 
-    fn confirm(&self, db: &SafeDb) -> usize {
+    fn confirm(&self, db: &SafeDb, finalized: u64) -> usize {
         let mut hashes = HashMap::new();
-        while let Some(number) = keep_confirmed(db, &hashes) {
+        while let Some(number) = keep_confirmed(db, &hashes, finalized) {
             hashes.insert(number, self.hash(number));
         }
         hashes.len()
@@ -161,7 +161,7 @@ impl World {
         if verdict == Verdict::Reorged {
             let start = self.found(core.search(), &core.engine);
             if let Some(db) = core.safe_db() {
-                self.confirm(db);
+                self.confirm(db, core.heads().finalized.number);
             }
             core.restart(start, "test").unwrap();
         }
@@ -544,19 +544,55 @@ fn the_record_is_compared_with_the_l1_by_few_questions() {
         safe_db.record(SafeHeadRecord { l1_block, safe_head: id }).unwrap();
     }
     safe_db.flush().unwrap();
-    assert_eq!((world.confirm(&safe_db), safe_db.len()), (1, 100));
+    assert_eq!((world.confirm(&safe_db, 0), safe_db.len()), (1, 100));
     // The L1 is shorter now, then another one from block 60 on, then another one altogether.
     world.l1.truncate(150);
-    assert!(world.confirm(&safe_db) < 15);
-    assert_eq!((safe_db.len(), safe_db.at_l1(999).unwrap().unwrap().l1_block.number), (75, 149));
+    assert!(world.confirm(&safe_db, 0) < 15);
+    assert_eq!(safe_db.len(), 100, "an endpoint that lags costs nothing");
     world.serial = 100;
     world.reorg(60);
-    assert!(world.confirm(&safe_db) < 15);
+    assert!(world.confirm(&safe_db, 0) < 15);
     assert_eq!((safe_db.len(), safe_db.at_l1(999).unwrap().unwrap().l1_block.number), (30, 59));
     world.serial = 30;
     world.reorg(0);
-    world.confirm(&safe_db);
+    world.confirm(&safe_db, 19);
+    assert_eq!(safe_db.len(), 10, "what is final stays");
+    world.confirm(&safe_db, 0);
     assert!(safe_db.is_empty());
+    assert_eq!(world.confirm(&safe_db, 0), 0);
+}
+
+#[test]
+fn records_ahead_of_a_lagging_l1_stay_until_derivation_contradicts_them() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let safe_db = db(&dir, &world);
+    let core = nine_blocks(Some(safe_db.clone()), &mut world);
+    let batches = world.batches(&core, 1..=9);
+    drop(core);
+    let long = world.l1.clone();
+    // The endpoint lags while the node starts.
+    world.l1.truncate(4);
+    let mut core = world.start(world.engine(), Some(safe_db.clone()));
+    world.run(&mut core);
+    assert_eq!((heads(&core), safe_db.len()), ((3, 3, 0), 3));
+    let told = |l1| safe_db.at_l1(l1).unwrap().map(|r| (r.l1_block.number, r.safe_head.number));
+    assert_eq!([told(4), told(6), told(9)], [Some((3, 3)), Some((5, 6)), Some((7, 9))]);
+    // It comes back with another chain: blocks 4 to 9 are in its block 6, and none in 5.
+    world.mine(Vec::new());
+    world.mine(Vec::new());
+    let frame = world.singular(&batches[3..]);
+    world.post(frame);
+    assert_eq!(world.new_head(&mut core, 0), Verdict::Ours);
+    world.run(&mut core);
+    assert_eq!(heads(&core), (9, 9, 0));
+    assert_eq!([told(5), told(6), told(9)], [Some((3, 3)), Some((6, 9)), Some((6, 9))]);
+    drop(core);
+    // And with the one that it had: the newest record is cut, the others are derived again.
+    world.l1 = long;
+    let mut core = world.start(world.engine(), Some(safe_db.clone()));
+    world.run(&mut core);
+    assert_eq!([told(4), told(6), told(9)], [Some((3, 3)), Some((5, 6)), Some((7, 9))]);
 }
 
 #[test]

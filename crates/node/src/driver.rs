@@ -94,7 +94,7 @@ impl Driver {
         let mut search = Search::new(core.config.clone(), heads, log);
         let start = find(&mut search, &core.engine, &l1).await?;
         if let Some(db) = &core.safe_db {
-            confirm_safe_db(db, &l1, &core.config, &start).await?;
+            confirm_safe_db(db, &l1, &core.config, &start, heads.finalized.number).await?;
         }
         let mut driver = Self {
             core: Core::new(core, forkchoice, start)?,
@@ -284,7 +284,8 @@ impl Driver {
     async fn find_start(&self, search: &mut Search) -> Result<SyncStart, NodeError> {
         let start = find(search, &self.core.engine, &self.l1).await?;
         if let Some(db) = self.core.safe_db() {
-            confirm_safe_db(db, &self.l1, &self.core.config, &start).await?;
+            let finalized = self.core.heads().finalized.number;
+            confirm_safe_db(db, &self.l1, &self.core.config, &start, finalized).await?;
         }
         Ok(start)
     }
@@ -408,17 +409,18 @@ async fn find(
     }
 }
 
-/// Makes the record of safe heads agree with the L1: what comes from blocks that are not canonical
-/// is cut off. Where derivation starts at genesis, which is safe by definition, it is recorded as
-/// safe from the first L1 block on, as op-node does.
+/// Makes the record of safe heads agree with the L1: what comes from orphaned blocks is cut off.
+/// Where derivation starts at genesis, which is safe by definition, it is recorded as safe from the
+/// first L1 block on, as op-node does.
 async fn confirm_safe_db(
     db: &SafeDb,
     l1: &L1Client,
     config: &RollupConfig,
     start: &SyncStart,
+    finalized: u64,
 ) -> Result<(), NodeError> {
     let mut hashes = HashMap::new();
-    while let Some(number) = keep_confirmed(db, &hashes) {
+    while let Some(number) = keep_confirmed(db, &hashes, finalized) {
         hashes.insert(number, l1.canonical_hash(number).await?);
     }
     let genesis = config.genesis.l2;

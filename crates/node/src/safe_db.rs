@@ -102,6 +102,10 @@ struct Inner {
     len: u64,
     /// The record of the L1 block that derivation reads now.
     open: Option<SafeHeadRecord>,
+    /// Number of the safe head before that L1 block, where it is known.
+    before: Option<u64>,
+    /// Number of the newest safe head that derivation has yielded or started from.
+    newest: Option<u64>,
     /// A write has failed half-way: the end of the file is not known to be whole.
     broken_end: bool,
     /// Given up by [`SafeDb::fail`].
@@ -157,7 +161,15 @@ impl SafeDb {
             records
         };
         info!(target: "opal::node", path = %path.display(), records = len, "safe head database");
-        let inner = Inner { file, len, open: None, broken_end: false, failed: false };
+        let inner = Inner {
+            file,
+            len,
+            open: None,
+            before: None,
+            newest: None,
+            broken_end: false,
+            failed: false,
+        };
         Ok(Self { path, inner: Mutex::new(inner) })
     }
 
@@ -217,6 +229,11 @@ impl SafeDb {
         self.usable()?.count(&self.path, |record| record.safe_head.number <= number)
     }
 
+    /// Says that derivation goes on from the L2 block of this number.
+    pub(crate) fn resume(&self, safe: u64) {
+        self.lock().newest = Some(safe);
+    }
+
     /// Takes a new safe head. It answers look-ups at once, and is written when the next L1 block
     /// moves the safe head, or by [`SafeDb::flush`].
     ///
@@ -229,8 +246,10 @@ impl SafeDb {
             _ => {
                 inner.flush(&self.path)?;
                 inner.open = Some(record);
+                inner.before = inner.newest;
             }
         }
+        inner.newest = Some(record.safe_head.number);
         Ok(())
     }
 
@@ -339,11 +358,13 @@ impl Inner {
             return Ok(());
         }
         // Records that contradict the new one, and all after them, come from rules or an L1 chain
-        // that no longer count.
+        // that no longer count. So do those that were ahead of the L1 and are passed over:
+        // derivation had less in its blocks up to the new one.
         while let Some(index) = keep.checked_sub(1) {
             let last = self.read(index, path)?;
             if last.l1_block.number < new.l1_block.number
                 && last.safe_head.number < new.safe_head.number
+                && self.before.is_none_or(|before| last.safe_head.number <= before)
             {
                 break;
             }

@@ -435,6 +435,8 @@ impl Core {
         let standings =
             [Standing::of(signal, canonical[0]), Standing::of(entry.derived_from, canonical[1])];
         if standings == [Standing::Canonical; 2] {
+            // What is final must not be missing from the record after a crash.
+            self.flush_record();
             self.move_heads(Event::Finalized(entry))?;
         } else if standings.contains(&Standing::Orphaned) {
             self.l1_unverified = true;

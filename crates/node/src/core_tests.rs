@@ -449,6 +449,26 @@ fn finality_waits_while_the_l1_is_in_doubt() {
 }
 
 #[test]
+fn what_becomes_final_is_on_disk_before() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let dir = tempfile::tempdir().unwrap();
+    let safe_db = db(&dir, &world);
+    let mut core = nine_blocks(Some(safe_db.clone()), &mut world);
+    world.sequence(&mut core, 2);
+    world.post_blocks(&core, 10..=11);
+    world.mine(Vec::new());
+    world.new_head(&mut core, 8);
+    while core.heads().safe.number < 11 {
+        assert!(world.turn(&mut core));
+    }
+    assert_eq!(safe_db.len(), 3, "the newest record waits for its L1 block's end");
+    let candidate = core.final_candidate().unwrap();
+    core.finalize(candidate, [world.hash(8); 2]).unwrap();
+    assert_eq!((heads(&core), safe_db.len()), ((11, 11, 11), 4));
+    assert_eq!(safe_db.get(3).unwrap().unwrap().safe_head, core.heads().finalized.id());
+}
+
+#[test]
 fn a_reset_that_is_due_holds_finality_back() {
     let mut world = World::new(Hardfork::Isthmus);
     let mut core = nine_blocks(None, &mut world);

@@ -9,10 +9,11 @@
 //! nothing in memory. There is one record for each L1 block that moved the safe head: on a chain
 //! that posts in every L1 block 0.6 MB a day.
 //!
-//! The newest L1 block's record is held back until derivation has read that block to its end, then
-//! written and synced; only then the next one is written. After a crash therefore nothing but the
-//! last record can be incomplete. It is dropped, since derivation yields it again. Any other damage
-//! is an error. Going back cuts the file and syncs it before anything is appended.
+//! The newest L1 block's record is held back until derivation has read that block to its end, or its
+//! L2 block becomes final, then written and synced; only then the next one is written. After a crash
+//! therefore nothing but the last record can be incomplete. It is dropped, since derivation yields it
+//! again. Any other damage is an error. Going back cuts the file and syncs it before anything is
+//! appended.
 //!
 //! What is recorded follows from L1 data alone, so records stay true as long as their L1 blocks are
 //! canonical, whatever the safe head does: a node that derives again what it has derived before

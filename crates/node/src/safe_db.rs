@@ -132,12 +132,16 @@ impl SafeDb {
         }
         let header = header(l2_chain_id, l2_genesis);
         let bytes = file.metadata().map_err(io)?.len();
-        let len = if bytes < RECORD as u64 {
-            // New, or its making was interrupted.
+        let len = if bytes <= RECORD as u64 {
+            // New, or its making was interrupted, when space may be reserved but not filled.
             let mut found = Vec::new();
             file.read_to_end(&mut found).map_err(io)?;
-            if !header.starts_with(&found) {
-                let reason = "it is another file".to_owned();
+            let filled = found.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            if !header.starts_with(&found[..filled]) {
+                let reason = found.first_chunk().map_or_else(
+                    || "it is another file".to_owned(),
+                    |found| foreign(found, l2_chain_id),
+                );
                 return Err(SafeDbError::Foreign { path, reason });
             }
             file.rewind().map_err(io)?;

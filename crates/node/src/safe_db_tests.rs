@@ -144,6 +144,34 @@ fn a_torn_record_at_the_end_is_dropped_and_any_other_damage_is_told() {
 }
 
 #[test]
+fn a_file_whose_making_was_interrupted_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let header = bytes(dir.path());
+    assert_eq!(header.len(), RECORD);
+    let file = dir.path().join(FILE_NAME);
+    for size in 0..=RECORD {
+        for filled in [0, size / 2, size] {
+            let content = [&header[..filled], &vec![0; size - filled]].concat();
+            std::fs::write(&file, content).unwrap();
+            drop(open(dir.path()));
+            assert_eq!(bytes(dir.path()), header, "{filled} of {size}");
+        }
+    }
+    // A header of another chain is none of that, nor are zeros with something behind them.
+    let error = SafeDb::open(dir.path(), 10, GENESIS).unwrap_err();
+    assert!(error.to_string().contains("belongs to the chain 901"), "{error}");
+    let mut other = vec![0; RECORD];
+    other[RECORD - 1] = 1;
+    for content in [other, vec![0; RECORD + 1]] {
+        std::fs::write(&file, &content).unwrap();
+        let error = SafeDb::open(dir.path(), CHAIN, GENESIS).unwrap_err();
+        assert!(matches!(error, SafeDbError::Foreign { .. }), "{error}");
+        assert_eq!(bytes(dir.path()), content);
+    }
+}
+
+#[test]
 fn damage_that_comes_while_it_is_open_is_told_by_the_look_up() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());

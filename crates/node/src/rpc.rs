@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::driver::Command;
 use crate::engine::block_ref;
-use crate::safe_db::{SafeDb, SafeHeadRecord};
+use crate::safe_db::{SafeDb, SafeDbError, SafeHeadRecord};
 use crate::status::SyncStatus;
 
 /// What the RPC reads from.
@@ -79,7 +79,11 @@ fn safe_head_at(db: Option<&SafeDb>, number: u64) -> Result<SafeHeadRecord, Erro
     let failed =
         |reason: &str| error(format!("failed to get safe head at l1 block {number:#x}: {reason}"));
     let db = db.ok_or_else(|| failed("safe head database not enabled"))?;
-    let found = db.at_l1(number).map_err(|error| failed(&error.to_string()))?;
+    // The error names the file, which is nobody's business out there.
+    let found = db.at_l1(number).map_err(|error| {
+        db.fail(&error);
+        failed(&SafeDbError::Failed.to_string())
+    })?;
     found.ok_or_else(|| error("not found".to_owned()))
 }
 
@@ -153,5 +157,25 @@ mod tests {
         db.record(SafeHeadRecord { l1_block: id(17), safe_head: id(90) }).unwrap();
         assert_eq!(safe_head_at(Some(&db), 18).unwrap().safe_head, id(90));
         assert!(safe_head_at(Some(&db), 16).is_err());
+    }
+
+    #[test]
+    fn the_place_of_a_broken_file_is_not_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = SafeDb::open(dir.path(), 901, B256::ZERO).unwrap();
+        let id = |number| BlockId { number, ..BlockId::default() };
+        db.record(SafeHeadRecord { l1_block: id(17), safe_head: id(90) }).unwrap();
+        db.flush().unwrap();
+        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let mut content = std::fs::read(&file).unwrap();
+        *content.last_mut().unwrap() ^= 1;
+        std::fs::write(&file, content).unwrap();
+        for _ in 0..2 {
+            let error = safe_head_at(Some(&db), 18).unwrap_err();
+            let text =
+                "failed to get safe head at l1 block 0x12: safe head database failed (see the log)";
+            assert_eq!((error.code(), error.message()), (-32000, text));
+        }
+        assert!(matches!(db.flush(), Err(SafeDbError::Failed)), "nor is anything added to it");
     }
 }

@@ -8,7 +8,7 @@ use alloy_rlp::Header;
 
 use crate::batch::{Batch, BatchError};
 pub use crate::channel_out::{ChannelOut, ChannelOutError};
-use crate::compress::{Compression, decompress_brotli};
+use crate::compress::{Compression, read_brotli};
 use crate::inflate::{End, inflate_zlib};
 
 /// Why a channel, or the rest of it, cannot be read.
@@ -49,11 +49,11 @@ pub struct ChannelReader {
     data: Bytes,
     at: usize,
     compression: Compression,
-    /// In a zlib stream that ends in an error: where the reference decoder handed over last before.
+    /// In a stream that ends in an error: where the reference decoder handed over last before.
     handed_over: Option<usize>,
 }
 
-/// The reference decoder hands over its output when its window is full.
+/// The reference decoder of zlib hands over its output when its window is full.
 const WINDOW: usize = 32_768;
 /// The reference decoder reads less than so many bytes through a buffer of that size, and more
 /// directly.
@@ -77,7 +77,10 @@ impl ChannelReader {
                 (out.data, damaged.then_some(full_windows.max(out.flushed)))
             }
             Compression::Brotli if !fjord => return Err(ChannelError::BrotliBeforeFjord),
-            Compression::Brotli => (decompress_brotli(rest, limit).data, None),
+            Compression::Brotli => {
+                let (out, handed_over) = read_brotli(rest, limit);
+                (out.data, handed_over)
+            }
         };
         Ok(Self { data: data.into(), at: 0, compression, handed_over })
     }
@@ -135,7 +138,8 @@ fn byte_string(data: &[u8]) -> alloy_rlp::Result<(usize, usize)> {
 }
 
 /// Whether the reference node loses the batch that ends where its decompressor fails (at a damaged
-/// place, the end of a stream that was cut off, or a wrong checksum). What is handed over last
+/// place, the end of a zlib stream that was cut off, a wrong checksum, or bytes behind a Brotli
+/// stream). What is handed over last
 /// comes together with the error. If it is read into the batch directly, the batch is given up,
 /// although it is whole; if it goes through the read buffer, the error shows only afterwards.
 ///
@@ -303,5 +307,43 @@ mod tests {
         let mut reader = ChannelReader::new(&channel, data.len() as u64, true).unwrap();
         assert!(matches!(reader.next_batch(), Some(Ok(_))));
         assert_eq!(reader.next_batch(), None);
+    }
+
+    /// Bytes behind a Brotli stream are an error that comes with the last output, if they are in
+    /// the piece of the input in which the stream ends: of 4095 bytes first, then of 32 KiB.
+    #[test]
+    fn bytes_behind_a_brotli_stream() {
+        let with = |stream: &[u8], behind: usize| [&[1], stream, &vec![0; behind]].concat();
+        let stream = |batches: &[SingularBatch]| {
+            let data: Vec<u8> =
+                batches.iter().flat_map(SingularBatch::encode_for_channel).collect();
+            compress_brotli(&data).unwrap()
+        };
+        let large = |length: usize| {
+            let words = (0..length.div_ceil(32) as u64).flat_map(|i| keccak256(i.to_be_bytes()).0);
+            let data: Vec<u8> = words.take(length).collect();
+            SingularBatch { transactions: vec![data.into()], ..Default::default() }
+        };
+        let repeated =
+            SingularBatch { transactions: vec![vec![7; 9000].into()], ..Default::default() };
+        // The batch is read directly, as it is longer than the read buffer.
+        let one = stream(core::slice::from_ref(&repeated));
+        assert!(one.len() < 1000);
+        assert_eq!([0, 1, 5000].map(|behind| count(&with(&one, behind))), [1, 0, 0]);
+        // So are all before it but for the last, and what is short goes through the buffer.
+        let two = stream(&[repeated.clone(), batch(1)]);
+        assert_eq!([0, 1].map(|behind| count(&with(&two, behind))), [2, 2]);
+        let two = stream(&[batch(1), repeated]);
+        assert_eq!([0, 1].map(|behind| count(&with(&two, behind))), [2, 1]);
+        let short = stream(&[batch(1)]);
+        assert_eq!([0, 1].map(|behind| count(&with(&short, behind))), [1, 1]);
+
+        // What follows the first piece is short enough for the buffer, or is not.
+        for (length, counts) in [(5000, 1), (7900, 1), (8400, 0), (12_000, 0)] {
+            let stream = stream(&[large(length)]);
+            assert!(stream.len() > 4095);
+            assert_eq!(count(&with(&stream, 0)), 1);
+            assert_eq!(count(&with(&stream, 1)), counts, "{length}");
+        }
     }
 }

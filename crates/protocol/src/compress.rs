@@ -73,16 +73,34 @@ pub fn decompress_zlib(input: &[u8], limit: usize) -> Decompressed {
 
 /// Decompresses a Brotli stream (without the version byte) to at most `limit` bytes.
 pub fn decompress_brotli(input: &[u8], limit: usize) -> Decompressed {
+    read_brotli(input, limit).0
+}
+
+/// The reference node feeds its Brotli decoder what is left of a buffer of 4096 bytes behind the
+/// version byte, then pieces of 32 KiB.
+const BROTLI_PIECES: (usize, usize) = (4095, 32_768);
+
+/// Decompresses like [`decompress_brotli`]. If the reference decoder reports an error together with
+/// the end of the output, tells up to where it has handed over everything before: the decoder does
+/// so at the end of each piece of the input. Such errors are damage, and bytes behind the stream in
+/// the piece in which it ends; the end of a stream that was cut off is none.
+///
+/// What lies in the decoder's window when it finds damage is lost, so the pieces must be the same
+/// as in the reference node.
+pub(crate) fn read_brotli(input: &[u8], limit: usize) -> (Decompressed, Option<usize>) {
+    use BrotliResult::{NeedsMoreInput, NeedsMoreOutput, ResultFailure, ResultSuccess};
     let mut data = vec![0; first_capacity(input.len(), limit)];
     // "Strict" refuses the large-window extension, which is not in the standard.
     let mut state = BrotliState::new_strict(Heap, Heap, Heap);
-    let (mut available_in, mut read, mut written, mut total) = (input.len(), 0, 0, 0);
-    let complete = loop {
+    let (mut read, mut written, mut total, mut handed_over) = (0, 0, 0, 0);
+    let mut piece = &input[..input.len().min(BROTLI_PIECES.0)];
+    let (complete, error_after) = loop {
+        let mut available_in = piece.len() - read;
         let mut available_out = data.len() - written;
         let result = BrotliDecompressStream(
             &mut available_in,
             &mut read,
-            input,
+            piece,
             &mut available_out,
             &mut written,
             &mut data,
@@ -90,13 +108,25 @@ pub fn decompress_brotli(input: &[u8], limit: usize) -> Decompressed {
             &mut state,
         );
         match result {
-            BrotliResult::NeedsMoreOutput if grow(&mut data, limit) => {}
-            BrotliResult::ResultSuccess => break true,
-            _ => break false,
+            ResultSuccess => break (true, (read < piece.len()).then_some(handed_over)),
+            ResultFailure => break (false, Some(handed_over)),
+            // In a full buffer, the decoder may have more output even if it asks for input.
+            NeedsMoreInput if written < data.len() => {
+                if piece.len() == input.len() {
+                    break (false, None);
+                }
+                handed_over = written;
+                piece = &input[..input.len().min(piece.len() + BROTLI_PIECES.1)];
+            }
+            NeedsMoreInput | NeedsMoreOutput => {
+                if !grow(&mut data, limit) {
+                    break (false, None);
+                }
+            }
         }
     };
     data.truncate(written);
-    Decompressed { data, complete }
+    (Decompressed { data, complete }, error_after)
 }
 
 /// The zlib level and the Brotli quality that channels are written with, unless another is asked

@@ -490,7 +490,7 @@ fn zlib_against_another_decoder() {
 }
 
 #[test]
-fn brotli_keeps_what_came_before_the_damage() {
+fn brotli_streams() {
     let mut g = Generator(10);
     for _ in 0..60 {
         let length = g.below(100_000);
@@ -503,6 +503,57 @@ fn brotli_keeps_what_came_before_the_damage() {
         assert!(!out.complete && data.starts_with(&out.data));
         let limit = g.below(length + 1);
         assert!(decompress_brotli(&compressed, limit).data == data[..limit]);
+        assert!(decompress_brotli(&compressed, length).data == data);
         decompress_brotli(&g.damage(&compressed), 1 << 20);
     }
+}
+
+/// Bytes that come to a tenth when they are compressed.
+fn repetitive(g: &mut Generator, length: usize) -> Vec<u8> {
+    let words: Vec<Bytes> = (0..64).map(|_| g.bytes(32)).collect();
+    (0..length / 32).flat_map(|_| words[g.below(words.len())].to_vec()).collect()
+}
+
+#[test]
+fn brotli_keeps_what_came_before_a_cut() {
+    let mut g = Generator(11);
+    for quality in 2..10 {
+        let data = repetitive(&mut g, 400_000);
+        let compressed = compress_brotli_at(&data, quality).unwrap();
+        assert!(compressed.len() * 8 < data.len(), "{}", compressed.len());
+        let mut last = data.len();
+        for cut in (0..compressed.len()).rev().step_by(1000) {
+            let out = decompress_brotli(&compressed[..cut], 1 << 20);
+            assert!(!out.complete && data.starts_with(&out.data) && out.data.len() <= last);
+            last = out.data.len();
+            // But for the codes that the block begins with, the output is in step with the input.
+            let expected = data.len() / 100 * (cut * 100 / compressed.len());
+            assert!(last + 50_000 > expected, "{quality}: {last} of {expected}");
+            if cut + 1 == compressed.len() {
+                assert!(last + 1000 > data.len(), "{quality}: {last}");
+            }
+        }
+    }
+}
+
+/// The reference node reads 4095 bytes first, then pieces of 32 KiB: when it finds damage, it has
+/// what came out of the pieces before.
+#[test]
+fn brotli_keeps_what_came_before_the_damage() {
+    let mut g = Generator(12);
+    let mut stopped = 0;
+    for round in 0..60 {
+        let data = repetitive(&mut g, 1_600_000);
+        let mut compressed = compress_brotli_at(&data, 4).unwrap();
+        let begin = [4095, 4095 + 32_768][round % 2];
+        assert!(compressed.len() > begin + 20_000, "{}", compressed.len());
+        let before = decompress_brotli(&compressed[..begin], 1 << 21).data;
+        assert!(before.len() > begin * 5, "{}", before.len());
+        let at = begin + 10 + g.below(10_000);
+        compressed[at..at + 3000].fill_with(|| g.next() as u8);
+        let out = decompress_brotli(&compressed, 1 << 21);
+        assert!(out.data.starts_with(&before));
+        stopped += usize::from(out.data.len() == before.len());
+    }
+    assert!(stopped > 5, "{stopped}");
 }

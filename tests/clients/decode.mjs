@@ -4,10 +4,15 @@ import { l2Blocks, readBatches } from './l1data.mjs'
 import { check, main, proved, rpcBatch, same, safeOnVerifier, sentTransactions, show } from './lib.mjs'
 
 /** The batch of a block. After an L1 reorg L1 may hold batches of dropped blocks, too; their parent or content differs. */
-function chosen(candidates, block, hashes) {
-  const onParent = candidates.filter((batch) => batch.parentHash === block.parentHash)
+function chosen(candidates, block, before, hashes) {
+  const builds = (batch) =>
+    batch.parentHash === block.parentHash ||
+    (batch.parentCheck && block.parentHash.startsWith(batch.parentCheck)) ||
+    before.has(batch.previous)
+  const onParent = candidates.filter(builds)
   check(onParent.length > 0, `a batch on L1 for L2 block ${BigInt(block.number)}`)
-  return onParent.find((batch) => show(batch.transactions.map((raw) => keccak256(raw))) === show(hashes)) ?? onParent[0]
+  const fitting = onParent.filter((batch) => show(batch.transactions.map((raw) => keccak256(raw))) === show(hashes))
+  return { batch: fitting[0] ?? onParent[0], fitting: new Set(fitting) }
 }
 
 await main('decode', async (rollup) => {
@@ -29,7 +34,7 @@ await main('decode', async (rollup) => {
   check(posts.every((post) => post.kind === expectedKind), `every batcher transaction uses ${expectedKind}`, posts)
   const compression = rollup.has('fjord') ? 'brotli' : 'zlib'
   check(channels.every((channel) => channel.compression === compression), `every channel uses ${compression}`, channels)
-  proved(`${posts.length} batcher transactions (${expectedKind}), ${channels.length} channels (${compression}), ${batches.length} singular batches`)
+  proved(`${posts.length} batcher transactions (${expectedKind}), ${channels.length} channels (${compression}), ${batches.length} batches, ${batches.filter((batch) => batch.parentHash === undefined).length} of them in spans`)
 
   const byTime = new Map()
   for (const batch of batches) {
@@ -38,6 +43,8 @@ await main('decode', async (rollup) => {
   }
   const blocks = await l2Blocks(endpoints.verifierRpc, BigInt(genesis.l2.number) + 1n, safe)
   let parent = genesis.l2.hash
+  // The batches that fit the block before: those of a span name no parent, but follow each other.
+  let before = new Set()
   let userTransactions = 0
   let found = 0
   for (const block of blocks) {
@@ -48,10 +55,12 @@ await main('decode', async (rollup) => {
     const deposits = block.transactions.length - users.length
     check(block.transactions.slice(0, deposits).every((tx) => tx.type === '0x7e'), `deposits come first in block ${number}`)
     const hashes = users.map((tx) => tx.hash)
-    const batch = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, hashes)
+    const { batch, fitting } = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, before, hashes)
+    before = fitting
     same(batch.transactions.map((raw) => keccak256(raw)), hashes, `transactions of block ${number}`)
     const epoch = l1Hashes.get(batch.epochNumber)
-    if (epoch !== undefined) same(batch.epochHash, epoch, `epoch of the batch of block ${number}`)
+    const epochHash = batch.epochHash ?? batch.originCheck
+    if (epoch !== undefined && epochHash) same(epochHash, epoch.slice(0, epochHash.length), `epoch of the batch of block ${number}`)
     for (const raw of batch.transactions) {
       const bytes = sent.get(keccak256(raw))
       if (bytes === undefined) continue

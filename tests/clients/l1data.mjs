@@ -2,7 +2,7 @@
 // batcher transactions -> blobs or calldata -> frames -> channels -> batches.
 import { createHash } from 'node:crypto'
 import { brotliDecompressSync, constants, inflateSync } from 'node:zlib'
-import { bytesToHex, decodeAbiParameters, hexToBytes, keccak256, toBytes } from 'viem'
+import { bytesToHex, decodeAbiParameters, hexToBytes, keccak256, toBytes, toRlp } from 'viem'
 import { check, Failure, rpcBatch, same } from './lib.mjs'
 
 const MAX_DECOMPRESSED = 100_000_000
@@ -91,8 +91,105 @@ function rlp(bytes, at) {
 
 const number = (bytes) => bytes.reduce((n, byte) => n * 256n + BigInt(byte), 0n)
 
+/** An integer in the fewest bytes. */
+function minimal(value) {
+  const hex = BigInt(value).toString(16)
+  return value === 0n ? new Uint8Array() : hexToBytes(`0x${hex.padStart(hex.length + (hex.length % 2), '0')}`)
+}
+
+/** Reads the columns of a span batch one after another. */
+class Columns {
+  constructor(bytes) {
+    this.bytes = bytes
+    this.at = 0
+  }
+
+  take(count) {
+    check(this.at + count <= this.bytes.length, 'a span batch holds its columns', count)
+    this.at += count
+    return this.bytes.subarray(this.at - count, this.at)
+  }
+
+  varint() {
+    for (let value = 0n, shift = 0n; ; shift += 7n) {
+      const [byte] = this.take(1)
+      value |= BigInt(byte & 0x7f) << shift
+      if (byte < 0x80) return value
+    }
+  }
+
+  /** As many bits, the first one in the lowest place of the last byte. */
+  bits(count) {
+    const bytes = this.take(Math.ceil(count / 8))
+    return Array.from({ length: count }, (_, i) => (bytes[bytes.length - 1 - (i >> 3)] >> (i & 7)) & 1)
+  }
+}
+
+/** The batches of a span, which know only how the span begins and ends: `parentCheck` and `originCheck`, 20 bytes each. */
+function decodeSpan(bytes, config) {
+  const columns = new Columns(bytes)
+  const time = columns.varint() + BigInt(config.genesis.l2_time)
+  let epoch = columns.varint()
+  const parentCheck = bytesToHex(columns.take(20))
+  const originCheck = bytesToHex(columns.take(20))
+  const blocks = Number(columns.varint())
+  check(blocks > 0, 'a span batch holds blocks')
+  const originBits = columns.bits(blocks)
+  const counts = Array.from({ length: blocks }, () => Number(columns.varint()))
+  const raw = decodeSpanTransactions(columns, counts.reduce((sum, count) => sum + count, 0), BigInt(config.l2_chain_id))
+  same(columns.at, bytes.length, 'a span batch fills its string')
+  const batches = []
+  let first = 0
+  for (let i = 0; i < blocks; i++) {
+    const transactions = raw.slice(first, first + counts[i])
+    first += counts[i]
+    batches.push({ timestamp: time + BigInt(i) * BigInt(config.block_time), transactions, previous: batches[i - 1] })
+  }
+  batches[0].parentCheck = parentCheck
+  batches[blocks - 1].originCheck = originCheck
+  // Only the last block's epoch is told; a bit says that a block's epoch is another than that of the block before.
+  for (let i = blocks - 1; i >= 0; i--) {
+    batches[i].epochNumber = epoch
+    epoch -= BigInt(originBits[i])
+  }
+  return batches
+}
+
+/** Puts the transactions of a span together from their columns; raw, in order. */
+function decodeSpanTransactions(columns, count, chainId) {
+  const each = (read) => Array.from({ length: count }, (_, i) => read(i))
+  const creates = columns.bits(count)
+  const parities = columns.bits(count)
+  const signatures = each(() => [0, 1].map(() => minimal(number(columns.take(32)))))
+  const tos = each((i) => (creates[i] ? new Uint8Array() : columns.take(20)))
+  const datas = each(() => {
+    const type = columns.bytes[columns.at] < 0x80 ? columns.take(1)[0] : 0
+    const { value, end } = rlp(columns.bytes, columns.at)
+    columns.at = end
+    return { type, fields: value }
+  })
+  const nonces = each(() => minimal(columns.varint()))
+  const gases = each(() => minimal(columns.varint()))
+  const protectedBits = columns.bits(datas.filter(({ type }) => type === 0).length)
+  return each((i) => {
+    const { type, fields } = datas[i]
+    const parity = BigInt(parities[i])
+    const known = { 0: 3, 1: 4, 2: 5, 4: 6 }[type]
+    same(fields.length, known, `fields of a transaction of type ${type} in a span batch`)
+    const [value, ...rest] = fields
+    const prices = rest.splice(0, type === 2 || type === 4 ? 2 : 1)
+    const body = [nonces[i], ...prices, gases[i], tos[i], value, ...rest]
+    if (type === 0) {
+      const v = protectedBits.shift() ? chainId * 2n + 35n + parity : 27n + parity
+      return toRlp([...body, minimal(v), ...signatures[i]])
+    }
+    const envelope = toRlp([minimal(chainId), ...body, minimal(parity), ...signatures[i]])
+    return `0x0${type}${envelope.slice(2)}`
+  })
+}
+
 /** Decompresses a whole channel and reads its batches. */
-export function decodeChannel(data) {
+export function decodeChannel(data, config) {
   const kind = data[0] & 0x0f
   let stream
   let compression
@@ -113,7 +210,11 @@ export function decodeChannel(data) {
     const item = rlp(stream, at)
     at = item.end
     const type = item.value[0]
-    if (type !== 0) throw new Failure(`batch type ${type}: only singular batches are expected here`)
+    if (type === 1) {
+      batches.push(...decodeSpan(item.value.subarray(1), config))
+      continue
+    }
+    same(type, 0, 'batch type')
     const { value, end } = rlp(item.value, 1)
     same(end, item.value.length, 'a batch fills its string')
     same(value.length, 5, 'fields of a singular batch')
@@ -218,9 +319,9 @@ export async function readBatches(rollup, from, to) {
         if (channel.count !== channel.frames.size) continue
         open.delete(frame.channel)
         const whole = Buffer.concat([...channel.frames].sort(([a], [b]) => a - b).map(([, data]) => data))
-        const decoded = decodeChannel(whole)
+        const decoded = decodeChannel(whole, config)
         result.channels.push({ id: frame.channel, block: n, frames: channel.count, bytes: whole.length + channel.count * FRAME_OVERHEAD, compression: decoded.compression })
-        result.batches.push(...decoded.batches.map((batch) => ({ ...batch, channel: frame.channel })))
+        for (const batch of decoded.batches) result.batches.push(Object.assign(batch, { channel: frame.channel }))
       }
     }
   }

@@ -1,6 +1,7 @@
 //! Batch queue (before Holocene): batches may come in any order and wait for their turn. Spec:
 //! `derivation.md`, "Batch Queue"; `delta/span-batches.md`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_primitives::B256;
@@ -34,7 +35,7 @@ pub(crate) struct BatchQueue {
     incoming: Option<(DecodedBatch, Option<Comparison>)>,
     /// Set while a batch could not be chosen without a block from the host. The next call must not
     /// read on, or a late answer would change the choice.
-    choosing: Option<Choice>,
+    choosing: Option<Box<Choice>>,
     /// What the waiting batches were last judged by, and how many of them, from the first on, are
     /// of the future by that.
     judged: (JudgedBy, usize),
@@ -130,7 +131,7 @@ impl BatchQueue {
         }
         self.epochs.update(pipeline.origin(), parent);
         let choice = match self.choosing.take() {
-            Some(choice) => choice,
+            Some(choice) => *choice,
             None => {
                 let out_of_data = self.load(pipeline, parent, ctx)?;
                 if pipeline.origin().number < parent.l1_origin.number {
@@ -204,7 +205,7 @@ impl BatchQueue {
             let verdict = match check(waiting, compared, &mut self.epochs, parent, ctx) {
                 Ok(verdict) => verdict,
                 Err(stall) => {
-                    self.choosing = Some(choice);
+                    self.choosing = Some(Box::new(choice));
                     return Err(stall);
                 }
             };

@@ -15,6 +15,8 @@
 //! | `altda`, `blobs`, `deposits`, `derivation` (frames), `derivation/channels`, `derivation/span`, `l1info`, `outputs`, `receipts`, `registry` (not genesis files), `sysconfig`, `txs`, `upgrades` | opal-protocol |
 //! | `registry` (genesis files) | opal-governance |
 //! | `derivation/l1` with `derivation/expected`, `derivation/channels` and `blobs` | opal-derivation |
+//! | `derivation/l1` with `derivation/expected`, `upgrades` (on a command line) | opal |
+//! | `upgrades`, `registry` (genesis files; on a running chain) | opal-devnet |
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
 //! | `rpc` (what an L1 answers) | opal-da |
@@ -132,11 +134,12 @@ impl Vectors {
     ) {
         let path = self.root.join(folder);
         let missing = !path.is_dir();
-        let trial =
-            Trial::test(format!("vectors::{folder} (as a whole)"), move || match check(&path) {
-                Outcome::Checked(0) => Err(Failed::from("nothing was checked")),
-                Outcome::Checked(_) | Outcome::Ignored(_) => Ok(()),
-            });
+        let name = format!("vectors::{folder} (as a whole)");
+        let trial = Trial::ignorable_test(name, move || match check(&path) {
+            Outcome::Checked(0) => Err(Failed::from("nothing was checked")),
+            Outcome::Checked(_) => Ok(Completion::Completed),
+            Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        });
         self.trials.push(trial.with_ignored_flag(missing));
     }
 
@@ -494,6 +497,14 @@ mod tests {
         assert_eq!(marked, [false, false, true]);
         assert_eq!(vectors.trials[0].name(), "vectors::a::one.json");
         assert!(vectors.trials[2].name().starts_with("vectors::b (nothing in "));
+
+        let mut whole = Vectors::at(root.path().to_owned());
+        whole.whole("a", |_| Outcome::Ignored("not here".into()));
+        whole.whole("a", |_| Outcome::Checked(0));
+        whole.whole("b", |_| Outcome::Checked(1));
+        let arguments = Arguments { quiet: true, ..Arguments::default() };
+        let told = libtest_mimic::run(&arguments, whole.trials);
+        assert_eq!((told.num_passed, told.num_failed, told.num_ignored), (0, 1, 2));
 
         let file = &vectors.files("a")[0];
         assert!(matches!(judge(file, Outcome::Checked(1)), Ok(Completion::Completed)));

@@ -8,7 +8,7 @@ use opal_protocol::Hardfork;
 
 /// Prints the banner to stdout. Private keys are shown only for the well-known test mnemonic.
 pub(crate) fn print(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) {
-    println!("{}", text(devnet, fork, secret_mnemonic, took));
+    crate::tool::print(&text(devnet, fork, secret_mnemonic, took));
 }
 
 fn text(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) -> String {

@@ -13,6 +13,8 @@ use opal_protocol::registry;
 use opal_protocol::{RollupConfig, UpgradeBundles};
 use opal_service::upgrades::load_upgrades;
 
+use crate::network::{L1ChainConfig, refuse_alt_da};
+use crate::tool::on_thread;
 use crate::upgrades::UpgradesDir;
 use data::{Data, Rollup};
 use output::Output;
@@ -42,6 +44,8 @@ pub(crate) struct DeriveArgs {
     #[arg(long, value_name = "NUMBER")]
     safe_head: Option<u64>,
     #[command(flatten)]
+    l1: L1ChainConfig,
+    #[command(flatten)]
     upgrades: UpgradesDir,
     /// Print what was dropped as JSON lines on stdout, too.
     #[arg(long)]
@@ -56,8 +60,7 @@ pub(crate) struct DeriveArgs {
 /// # Errors
 /// When data is missing or corrupt, or a derived block is not the known one.
 pub(crate) async fn run(args: DeriveArgs) -> eyre::Result<()> {
-    // On a thread of its own, so that a signal can end the command at any time.
-    tokio::task::spawn_blocking(move || derive(&args)).await?
+    on_thread(move || derive(&args)).await
 }
 
 fn derive(args: &DeriveArgs) -> eyre::Result<()> {
@@ -74,7 +77,14 @@ fn derive(args: &DeriveArgs) -> eyre::Result<()> {
         if let Some(path) = &args.l2_data {
             known.read(path).wrap_err("--l2-data")?;
         }
-        let load = |config: &RollupConfig| bundles(&args.upgrades, config);
+        if args.l1.l1_chain_config.is_some() {
+            output
+                .note("a recording has its L1's parameters: --rollup.l1-chain-config is not read");
+        }
+        let load = |config: &RollupConfig| {
+            refuse_alt_da(config)?;
+            bundles(&args.upgrades, config)
+        };
         return run::recording(lines, load, &known, &mut output)
             .wrap_err_with(|| args.l1_data.display().to_string());
     }
@@ -92,6 +102,10 @@ fn derive(args: &DeriveArgs) -> eyre::Result<()> {
         }
     }
     let mut config = chain(args, data.rollup.as_ref())?;
+    refuse_alt_da(&config)?;
+    if let Some(note) = args.l1.set(&mut config)? {
+        output.note(&note);
+    }
     config.upgrades = bundles(&args.upgrades, &config)?;
     data.select(&config)?;
     run::segments(config, &data, args.safe_head, &mut output)

@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 use eyre::{WrapErr, bail, eyre};
 use opal_governance::genesis_file::{self, GenesisFileError};
 use opal_protocol::registry::{self, ChainPreset};
+use opal_service::files::write_whole;
 
 use crate::data_dir::DataDir;
+use crate::tool::{on_thread, print};
 
 /// The state that a chain begins with, which is data: a file is the chain's if the block that it
 /// makes has the hash that is known of the chain.
@@ -40,7 +42,11 @@ enum Command {
 /// Folders below a given one in which genesis files are looked for.
 const DEPTH: usize = 4;
 
-pub(crate) fn run(args: &GenesisArgs) -> eyre::Result<()> {
+pub(crate) async fn run(args: GenesisArgs) -> eyre::Result<()> {
+    on_thread(move || check_all(&args)).await
+}
+
+fn check_all(args: &GenesisArgs) -> eyre::Result<()> {
     let target = args.data.genesis()?;
     let (paths, import) = match &args.command {
         Command::Import { paths } => (paths.clone(), true),
@@ -56,17 +62,17 @@ pub(crate) fn run(args: &GenesisArgs) -> eyre::Result<()> {
                     let network = chain.network();
                     if import {
                         let path = store(&target, chain.chain_id, &json)?;
-                        println!("{network}: {}, in {}", chain.l2.hash, path.display());
+                        print(&format!("{network}: {}, in {}", chain.l2.hash, path.display()));
                     } else {
-                        println!("{network}: {}, {}", chain.l2.hash, file.display());
+                        print(&format!("{network}: {}, {}", chain.l2.hash, file.display()));
                     }
                 }
                 Err(Refused::NoGenesis(reason)) => {
-                    println!("left out {}: {reason}", file.display());
+                    print(&format!("left out {}: {reason}", file.display()));
                 }
                 Err(Refused::Wrong(error)) => {
                     bad += 1;
-                    println!("wrong: {}: {error}", file.display());
+                    print(&format!("wrong: {}: {error}", file.display()));
                 }
             }
         }
@@ -115,9 +121,7 @@ fn store(folder: &Path, chain_id: u64, json: &[u8]) -> eyre::Result<PathBuf> {
     let context = || format!("cannot write into {}", folder.display());
     std::fs::create_dir_all(folder).wrap_err_with(context)?;
     let path = folder.join(name(chain_id));
-    let partial = folder.join(format!("{}.partial", name(chain_id)));
-    std::fs::write(&partial, genesis_file::pack(json)?).wrap_err_with(context)?;
-    std::fs::rename(&partial, &path).wrap_err_with(context)?;
+    write_whole(&path, &genesis_file::pack(json)?).wrap_err_with(context)?;
     Ok(path)
 }
 

@@ -10,6 +10,7 @@ mod genesis;
 mod network;
 mod node;
 mod safe_db;
+mod tool;
 mod up;
 mod upgrades;
 
@@ -72,6 +73,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
         return fail(&error.into());
     }
     let service = matches!(command, Command::Up(_) | Command::Node(_) | Command::Batcher(_));
+    let stopped = if service { "stopped before all was up" } else { "interrupted" };
     let started = async {
         match command {
             Command::Up(args) => up::run(*args, shutdown).await.map(Some),
@@ -83,14 +85,14 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
                 let _ = std::io::stdout().write_all(text.as_bytes());
                 None
             }),
-            Command::Genesis(args) => genesis::run(&args).map(|()| None),
+            Command::Genesis(args) => genesis::run(*args).await.map(|()| None),
             Command::Upgrades(args) => upgrades::run(*args).await.map(|()| None),
         }
     };
     // What a command returns keeps its services alive until the end; `None` if it is done.
     let running = tokio::select! {
         running = started => running,
-        () = shutdown.cancelled() => Err(eyre::eyre!("stopped before all was up")),
+        () = shutdown.cancelled() => Err(eyre::eyre!(stopped)),
     };
     match running {
         Ok(None) => ExitCode::SUCCESS,
@@ -100,7 +102,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             match reason {
                 StopReason::Requested(_) => ExitCode::SUCCESS,
                 StopReason::TaskFailed { .. } => {
-                    eprintln!("error: {reason}");
+                    tool::note(&format!("error: {reason}"));
                     ExitCode::from(reason.exit_code())
                 }
             }
@@ -117,7 +119,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
 }
 
 fn fail(error: &eyre::Report) -> ExitCode {
-    eprintln!("error: {}", message(error));
+    tool::note(&format!("error: {}", message(error)));
     ExitCode::FAILURE
 }
 

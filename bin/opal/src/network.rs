@@ -41,15 +41,8 @@ pub(crate) struct NetworkArgs {
     /// the data directory if left out.
     #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// Genesis or chain config of the L1, if it is none of Ethereum's public networks: it has the
-    /// blob parameters.
-    #[arg(
-        long = "rollup.l1-chain-config",
-        visible_alias = "l1-chain-config",
-        env = "OPAL_NODE_ROLLUP_L1_CHAIN_CONFIG",
-        value_name = "FILE"
-    )]
-    l1_chain_config: Option<PathBuf>,
+    #[command(flatten)]
+    l1: L1ChainConfig,
     /// Start although the chain seems to lack the time of the Pectra blob schedule fix, without
     /// which chains on Sepolia and Holesky from before Pectra come out wrong.
     #[arg(long, env = "OPAL_NODE_IGNORE_MISSING_PECTRA_BLOB_SCHEDULE", hide_short_help = true)]
@@ -58,6 +51,63 @@ pub(crate) struct NetworkArgs {
     overrides: Overrides,
     #[command(flatten)]
     pub(crate) upgrades: UpgradesDir,
+}
+
+/// What derivation must know of an L1 that is none of Ethereum's public networks.
+#[derive(Debug, Args)]
+pub(crate) struct L1ChainConfig {
+    /// Genesis or chain config of the L1, if it is none of Ethereum's public networks: it has the
+    /// blob parameters.
+    #[arg(
+        long = "rollup.l1-chain-config",
+        visible_alias = "l1-chain-config",
+        env = "OPAL_NODE_ROLLUP_L1_CHAIN_CONFIG",
+        value_name = "FILE"
+    )]
+    pub(crate) l1_chain_config: Option<PathBuf>,
+}
+
+impl L1ChainConfig {
+    /// Sets the L1's blob parameters; gives what its user should know, if there is something.
+    ///
+    /// # Errors
+    /// If the file is wrong or missing.
+    pub(crate) fn set(&self, config: &mut RollupConfig) -> eyre::Result<Option<String>> {
+        let l1_chain_id = config.l1_chain_id;
+        let known = l1_fees::is_known_l1(l1_chain_id);
+        match &self.l1_chain_config {
+            Some(path) if known => Ok(Some(format!(
+                "the blob parameters of L1 {l1_chain_id} are known, its chain config {} is not read",
+                path.display()
+            ))),
+            Some(path) => {
+                let json = read("--rollup.l1-chain-config", path)?;
+                config.l1_blob_schedule = l1_blob_schedule(&json, l1_chain_id)
+                    .wrap_err_with(|| format!("--rollup.l1-chain-config {}", path.display()))?;
+                Ok(None)
+            }
+            None if known => Ok(None),
+            None => Ok(Some(format!(
+                "no chain config of L1 {l1_chain_id}: its blob parameters are taken to be \
+                 Ethereum's of Cancun and Prague (--rollup.l1-chain-config gives others)"
+            ))),
+        }
+    }
+}
+
+/// Refuses a chain whose batches are not on L1.
+///
+/// # Errors
+/// If it is one.
+pub(crate) fn refuse_alt_da(config: &RollupConfig) -> eyre::Result<()> {
+    if config.alt_da.is_some() {
+        bail!(
+            "chain {} posts commitments to L1 and keeps its batches on a DA server (alt-DA); Opal \
+             derives chains whose batches are on L1",
+            config.l2_chain_id
+        );
+    }
+    Ok(())
 }
 
 /// Activation times instead of the configuration's, in seconds since the Unix epoch.
@@ -202,13 +252,7 @@ impl NetworkArgs {
             }
             (None, None) => bail!("give --network, or --rollup-config and --genesis"),
         };
-        if config.alt_da.is_some() {
-            bail!(
-                "chain {} posts commitments to L1 and keeps its batches on a DA server (alt-DA); Opal \
-                 derives chains whose batches are on L1",
-                config.l2_chain_id
-            );
-        }
+        refuse_alt_da(&config)?;
 
         let in_genesis = || format!("--genesis {}", path.display());
         let json = genesis_file::read_file(&path).wrap_err_with(in_genesis)?;
@@ -249,22 +293,8 @@ impl NetworkArgs {
 
     /// What derivation must know of the L1.
     fn l1_parameters(&self, config: &mut RollupConfig) -> eyre::Result<()> {
-        let l1_chain_id = config.l1_chain_id;
-        match &self.l1_chain_config {
-            Some(path) if l1_fees::is_known_l1(l1_chain_id) => {
-                info!(target: "opal::node", l1_chain_id, file = %path.display(),
-                    "the L1's blob parameters are known, its chain config is not read");
-            }
-            Some(path) => {
-                let json = read("--rollup.l1-chain-config", path)?;
-                config.l1_blob_schedule = l1_blob_schedule(&json, l1_chain_id)
-                    .wrap_err_with(|| format!("--rollup.l1-chain-config {}", path.display()))?;
-            }
-            None if !l1_fees::is_known_l1(l1_chain_id) => {
-                info!(target: "opal::node", l1_chain_id,
-                    "no chain config of the L1: its blob parameters are taken to be Ethereum's of Cancun and Prague (--rollup.l1-chain-config gives others)");
-            }
-            None => {}
+        if let Some(note) = self.l1.set(config)? {
+            info!(target: "opal::node", "{note}");
         }
         if config.probably_lacks_pectra_blob_schedule() {
             if !self.ignore_missing_pectra_blob_schedule {

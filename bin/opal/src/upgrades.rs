@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use eyre::{WrapErr, bail};
+use eyre::{Report, WrapErr, bail};
 use opal_protocol::hardfork::{TABLE, Upgrade};
 use opal_protocol::{Hardfork, RollupConfig};
+use opal_service::http::without_credentials;
 use opal_service::upgrades::{
     self, Accept, Presence, UpgradesError, load_upgrades, pinned, require_upgrades,
 };
 use url::Url;
 
 use crate::data_dir::DataDir;
+use crate::tool::{on_thread, print};
 
 /// Where the upgrade bundles are.
 #[derive(Clone, Debug, Args)]
@@ -81,15 +83,43 @@ enum Command {
 pub(crate) async fn run(args: UpgradesArgs) -> eyre::Result<()> {
     let dir = args.dir.path()?;
     match args.command {
-        Command::Import { paths, custom } => import(&dir, &paths, accept(custom)),
-        Command::Verify => verify(&dir),
-        Command::List => list(&dir),
+        Command::Import { paths, custom } => {
+            on_thread(move || import(&dir, &paths, accept(custom))).await
+        }
+        Command::Verify => on_thread(move || verify(&dir)).await,
+        Command::List => on_thread(move || list(&dir)).await,
         Command::Download { url, custom } => {
-            let file = upgrades::download(&url).await?;
-            tell(&upgrades::import(&dir, &file, accept(custom))?);
-            Ok(())
+            let file = upgrades::download(&url).await;
+            on_thread(move || take_download(&dir, &url, file, accept(custom))).await
         }
     }
+}
+
+/// The error with the file or host that it is about. Those of reading and fetching name it.
+fn with_place(place: &str, error: UpgradesError) -> Report {
+    match error {
+        UpgradesError::Io { .. } | UpgradesError::Http(_) | UpgradesError::Download { .. } => {
+            error.into()
+        }
+        error => Report::new(error).wrap_err(place.to_owned()),
+    }
+}
+
+fn take_download(
+    dir: &Path,
+    url: &Url,
+    file: Result<Vec<u8>, UpgradesError>,
+    accept: Accept,
+) -> eyre::Result<()> {
+    // A path or query may hold a key.
+    let host = without_credentials(url);
+    let imported = file.and_then(|file| upgrades::import(dir, &file, accept));
+    let imported = imported.map_err(|error| with_place(&host, error))?;
+    if imported.is_empty() {
+        bail!("{host}: no upgrade bundle is in the file");
+    }
+    tell(&imported);
+    Ok(())
 }
 
 fn accept(custom: Option<Hardfork>) -> Accept {
@@ -98,13 +128,13 @@ fn accept(custom: Option<Hardfork>) -> Accept {
 
 fn tell(imported: &[upgrades::Imported]) {
     for upgrades::Imported { path, bundle } in imported {
-        println!(
+        print(&format!(
             "{}: {} transactions, SHA-256 {}, in {}",
             bundle.fork(),
             bundle.deposits().len(),
             bundle.sha256(),
             path.display()
-        );
+        ));
     }
 }
 
@@ -112,9 +142,9 @@ fn import(dir: &Path, paths: &[PathBuf], accept: Accept) -> eyre::Result<()> {
     let mut any = false;
     for path in paths {
         if !path.is_dir() {
-            let file = upgrades::read(path)?;
-            let imported = upgrades::import(dir, &file, accept)
-                .wrap_err_with(|| path.display().to_string())?;
+            let imported = upgrades::read(path)
+                .and_then(|file| upgrades::import(dir, &file, accept))
+                .map_err(|error| with_place(&path.display().to_string(), error))?;
             tell(&imported);
             any |= !imported.is_empty();
             continue;
@@ -132,7 +162,7 @@ fn import(dir: &Path, paths: &[PathBuf], accept: Accept) -> eyre::Result<()> {
                     any |= !imported.is_empty();
                 }
                 Err(error @ UpgradesError::Io { .. }) => return Err(error.into()),
-                Err(error) => println!("left out {}: {error}", path.display()),
+                Err(error) => print(&format!("left out {}: {error}", path.display())),
             }
         }
     }
@@ -146,14 +176,16 @@ fn verify(dir: &Path) -> eyre::Result<()> {
     let mut lacking = 0;
     for (fork, presence) in upgrades::verify(dir, &pinned())? {
         match presence {
-            Presence::Present(path, _) => println!("{fork}: present in {}", path.display()),
+            Presence::Present(path, _) => {
+                print(&format!("{fork}: present in {}", path.display()));
+            }
             Presence::Missing => {
                 lacking += 1;
-                println!("{fork}: missing");
+                print(&format!("{fork}: missing"));
             }
             Presence::Wrong(path, reason) => {
                 lacking += 1;
-                println!("{fork}: wrong, {}: {reason}", path.display());
+                print(&format!("{fork}: wrong, {}: {reason}", path.display()));
             }
         }
     }
@@ -169,22 +201,27 @@ fn list(dir: &Path) -> eyre::Result<()> {
         match (row.upgrade, present.get(&row.fork)) {
             (Upgrade::None, _) => {}
             (Upgrade::OwnBundle, _) => {
-                println!("{}: not final; a chain that schedules it names its own bundle", row.fork);
+                print(&format!(
+                    "{}: not final; a chain that schedules it names its own bundle",
+                    row.fork
+                ));
             }
-            (Upgrade::Bundle { sha256, .. }, Some(Presence::Present(path, bundle))) => println!(
-                "{}: {} transactions with {} gas, SHA-256 {sha256}, in {}",
-                row.fork,
-                bundle.deposits().len(),
-                bundle.gas(),
-                path.display()
-            ),
+            (Upgrade::Bundle { sha256, .. }, Some(Presence::Present(path, bundle))) => {
+                print(&format!(
+                    "{}: {} transactions with {} gas, SHA-256 {sha256}, in {}",
+                    row.fork,
+                    bundle.deposits().len(),
+                    bundle.gas(),
+                    path.display()
+                ));
+            }
             (Upgrade::Bundle { sha256, .. }, _) => {
-                println!("{}: not here, SHA-256 {sha256}", row.fork);
+                print(&format!("{}: not here, SHA-256 {sha256}", row.fork));
             }
         }
     }
     for path in upgrades::own_files(dir)? {
-        println!("of an own chain: {}", path.display());
+        print(&format!("of an own chain: {}", path.display()));
     }
     Ok(())
 }

@@ -95,7 +95,18 @@ fn a_recording_that_was_cut_off_or_changed_says_so() {
     assert!(outcome.success && !outcome.lines.is_empty());
     assert!(outcome.errors.contains("it was cut off"), "{}", outcome.errors);
 
-    write(&recording[..recording.len() * 2 / 3]);
+    // Stopped within a line.
+    let torn = &recording[..recording.len() * 2 / 3];
+    assert!(!torn.ends_with(['\n', '}']));
+    write(torn);
+    let outcome = derive(&["--l1-data", path(&file)]);
+    assert!(outcome.success && !outcome.lines.is_empty(), "{}", outcome.errors);
+    assert!(outcome.errors.contains("it was cut off"), "{}", outcome.errors);
+    write(&recording[..40]);
+    assert!(!derive(&["--l1-data", path(&file)]).success);
+
+    // The same line, and others after it.
+    write(&format!("{torn}\n{}\n", lines[lines.len() - 1]));
     let outcome = derive(&["--l1-data", path(&file)]);
     assert!(!outcome.success);
     let place = format!("{}: line ", file.display());

@@ -3,6 +3,7 @@
 //! who has the right file has the chain, wherever the file comes from.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use opal_protocol::{BlockId, Hardfork, HardforkSchedule, RollupConfig};
 use serde::Deserialize;
 use serde_json::json;
 
-/// The largest genesis that is read, in bytes of JSON. The largest in the registry has 94 MB.
+/// The largest genesis that is read, in bytes, packed or not. The largest in the registry has 94 MB
+/// of JSON.
 const MAX_JSON: u64 = 1 << 30;
 /// First bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -98,15 +100,28 @@ pub enum GenesisFileError {
 ///
 /// # Errors
 /// If it can't be unpacked, or is larger than any chain's.
-pub fn unpack(file: &[u8], dictionary: &[u8]) -> Result<Vec<u8>, GenesisFileError> {
+pub fn unpack(file: Vec<u8>, dictionary: &[u8]) -> Result<Vec<u8>, GenesisFileError> {
+    unpack_up_to(file, dictionary, MAX_JSON)
+}
+
+fn unpack_up_to(file: Vec<u8>, dictionary: &[u8], limit: u64) -> Result<Vec<u8>, GenesisFileError> {
     if !file.starts_with(&ZSTD_MAGIC) {
-        return Ok(file.to_vec());
+        return if file.len() as u64 > limit { Err(GenesisFileError::TooLarge) } else { Ok(file) };
     }
-    let decoder =
-        zstd::Decoder::with_dictionary(file, dictionary).map_err(GenesisFileError::Zstd)?;
-    let mut json = Vec::new();
-    decoder.take(MAX_JSON + 1).read_to_end(&mut json).map_err(GenesisFileError::Zstd)?;
-    if json.len() as u64 > MAX_JSON { Err(GenesisFileError::TooLarge) } else { Ok(json) }
+    let decoder = zstd::Decoder::with_dictionary(file.as_slice(), dictionary)
+        .map_err(GenesisFileError::Zstd)?;
+    read_up_to(decoder, limit, GenesisFileError::Zstd)
+}
+
+/// All that is there to read, unless it is more than the limit.
+fn read_up_to(
+    source: impl Read,
+    limit: u64,
+    failed: impl FnOnce(io::Error) -> GenesisFileError,
+) -> Result<Vec<u8>, GenesisFileError> {
+    let mut bytes = Vec::new();
+    source.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit { Err(GenesisFileError::TooLarge) } else { Ok(bytes) }
 }
 
 /// Packs the JSON of a genesis, so that [`unpack`] reads it without a dictionary.
@@ -120,19 +135,22 @@ pub fn pack(json: &[u8]) -> Result<Vec<u8>, GenesisFileError> {
 /// Reads a file of either form. A dictionary is looked for where the registry has it.
 ///
 /// # Errors
-/// If the file can't be read or unpacked.
+/// If the file can't be read or unpacked, or is larger than any chain's.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, GenesisFileError> {
-    let file = std::fs::read(path)?;
+    let read = |path: &Path| read_up_to(File::open(path)?, MAX_JSON, GenesisFileError::Io);
+    let file = read(path)?;
     let dictionary = match dictionary_of(path) {
-        Some(path) => std::fs::read(path)?,
+        Some(path) => read(&path)?,
         None => Vec::new(),
     };
-    unpack(&file, &dictionary)
+    unpack(file, &dictionary)
 }
 
 /// The dictionary beside a genesis file in a checkout of the registry: `superchain/extra/dictionary`
 /// for `superchain/extra/genesis/<superchain>/<chain>.json.zst`.
 fn dictionary_of(path: &Path) -> Option<PathBuf> {
+    // A relative path need not name the folders above.
+    let path = path.canonicalize().ok()?;
     let extra = path.parent()?.parent()?.parent()?;
     Some(extra.join("dictionary")).filter(|path| path.is_file())
 }
@@ -333,8 +351,8 @@ mod tests {
         let json = serde_json::to_vec(&genesis).unwrap();
         let packed = pack(&json).unwrap();
         assert!(packed.len() < json.len() / 10);
-        assert_eq!(unpack(&packed, &[]).unwrap(), json);
-        assert_eq!(unpack(&json, &[]).unwrap(), json);
+        assert_eq!(unpack(packed.clone(), &[]).unwrap(), json);
+        assert_eq!(unpack(json.clone(), &[]).unwrap(), json);
         let read = parse(&json).unwrap();
         assert!(read.has_config);
         assert_eq!(read.genesis, genesis);
@@ -353,7 +371,34 @@ mod tests {
         assert_eq!(read_file(&path).unwrap(), json);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(matches!(read_file(&path), Err(GenesisFileError::Io(_))));
-        assert!(matches!(unpack(&packed[..99], &[]), Err(GenesisFileError::Zstd(_))));
+        assert!(matches!(unpack(packed[..99].to_vec(), &[]), Err(GenesisFileError::Zstd(_))));
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused_in_either_form() {
+        let json = vec![b' '; 1000];
+        for file in [json.clone(), pack(&json).unwrap()] {
+            assert_eq!(unpack_up_to(file.clone(), &[], 1000).unwrap(), json);
+            let refused = unpack_up_to(file, &[], 999);
+            assert!(matches!(refused, Err(GenesisFileError::TooLarge)));
+        }
+        let read = |limit| read_up_to(json.as_slice(), limit, GenesisFileError::Io);
+        assert_eq!(read(1000).unwrap(), json);
+        assert!(matches!(read(999), Err(GenesisFileError::TooLarge)));
+    }
+
+    #[test]
+    fn the_dictionary_is_found_from_a_path_with_dots() {
+        let name = format!("opal-genesis-dictionary-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let genesis = folder.join("extra/genesis/sepolia");
+        std::fs::create_dir_all(&genesis).unwrap();
+        let dictionary = folder.join("extra/dictionary").display().to_string();
+        std::fs::write(&dictionary, "x").unwrap();
+        std::fs::write(genesis.join("op.json.zst"), "x").unwrap();
+        let found = dictionary_of(&genesis.join("../sepolia/./op.json.zst")).unwrap();
+        assert_eq!(found, Path::new(&dictionary).canonicalize().unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

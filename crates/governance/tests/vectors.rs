@@ -33,7 +33,7 @@ fn check(file: &VectorFile, dictionary: &[u8]) -> Outcome {
     let name = file.name.split('.').next().unwrap();
     let preset = registry::find(&format!("{superchain}/{name}")).unwrap();
     let rollup = preset.rollup_config();
-    let json = genesis_file::unpack(&file.bytes(), dictionary).unwrap();
+    let json = genesis_file::unpack(file.bytes(), dictionary).unwrap();
     let genesis = match genesis_file::parse(&json) {
         Ok(genesis) => genesis,
         Err(error) => {

@@ -5,12 +5,14 @@
 //! - [`logging`]: `tracing` to stderr, text or JSON, and the live status line of a terminal.
 //! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port.
 //! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
+//! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
 //! - [`keys`]: private keys from hex or a mnemonic.
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
 
 pub mod duration;
+pub mod files;
 pub mod http;
 pub mod keys;
 pub mod logging;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{B256, Bytes};
@@ -18,6 +18,7 @@ use serde_json::Value;
 use tracing::warn;
 use url::Url;
 
+use crate::files::write_whole;
 use crate::http::{HttpError, http_client, http_error_text, without_credentials};
 
 /// Bytes that a file may have, packed and unpacked.
@@ -357,16 +358,7 @@ pub fn own_files(dir: &Path) -> Result<Vec<PathBuf>, UpgradesError> {
 
 fn write(dir: &Path, bundle: UpgradeBundle, file: &[u8]) -> Result<Imported, UpgradesError> {
     let path = dir.join(file_name(bundle.fork(), bundle.sha256()));
-    let partial = dir.join(format!(".{}.{}", bundle.fork(), std::process::id()));
-    let written = fs::File::create(&partial).and_then(|mut partial| {
-        partial.write_all(file)?;
-        partial.sync_all()
-    });
-    // No other process ever sees half a file.
-    if let Err(error) = written.and_then(|()| fs::rename(&partial, &path)) {
-        let _ = fs::remove_file(&partial);
-        return Err(at(&path)(error));
-    }
+    write_whole(&path, file).map_err(at(&path))?;
     Ok(Imported { path, bundle })
 }
 

@@ -15,6 +15,7 @@ use opal_derivation::recording::{self, MAX_LINE, RawBlock, l1_block, l2_block};
 use opal_protocol::blob::{BLOB_SIZE, Blob};
 use opal_protocol::{Receipt, RollupConfig, SealedBlock, TxEnvelope};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// Longest file, unpacked.
@@ -60,15 +61,23 @@ fn open(path: &Path) -> eyre::Result<Box<dyn BufRead>> {
     })
 }
 
+/// A line of a recording.
+pub(super) enum Line {
+    /// One that was written to its end.
+    Whole(String),
+    /// The last one, within which its writer was stopped.
+    Torn,
+}
+
 /// The lines of a recording, the first of which was looked at.
 pub(super) struct Lines {
-    first: Option<String>,
+    first: Option<Line>,
     rest: Box<dyn BufRead>,
 }
 
 impl Lines {
     /// The next line; `None` at the end.
-    pub(super) fn next(&mut self) -> eyre::Result<Option<String>> {
+    pub(super) fn next(&mut self) -> eyre::Result<Option<Line>> {
         match self.first.take() {
             Some(first) => Ok(Some(first)),
             None => read_line(&mut self.rest),
@@ -76,14 +85,19 @@ impl Lines {
     }
 }
 
-fn read_line(from: &mut dyn BufRead) -> eyre::Result<Option<String>> {
-    let mut line = String::new();
-    if from.take(MAX_LINE as u64 + 1).read_line(&mut line)? == 0 {
+fn read_line(from: &mut dyn BufRead) -> eyre::Result<Option<Line>> {
+    let mut line = Vec::new();
+    if from.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
     ensure!(line.len() <= MAX_LINE, "a line is longer than {MAX_LINE} bytes");
+    // Nothing may be missing of the last line but its end.
+    if !line.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(&line).is_err() {
+        return Ok(Some(Line::Torn));
+    }
+    let mut line = String::from_utf8(line)?;
     line.truncate(line.trim_end().len());
-    Ok(Some(line))
+    Ok(Some(Line::Whole(line)))
 }
 
 /// Opens a file that begins as a recording does.

@@ -9,6 +9,8 @@ use opal_protocol::{AttributesWithParent, BlockId, L1BlockRef, PayloadAttributes
 use serde::Serialize;
 use serde_json::json;
 
+use crate::tool::note;
+
 /// Time between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(2);
 
@@ -101,7 +103,7 @@ impl Output {
         let past = matches!(dropped, Dropped::Batch { reason: DropReason::Past, .. });
         self.past += u64::from(past);
         if !self.quiet && !past {
-            eprintln!("L1 block {}: dropped {dropped}", origin.number);
+            note(&format!("L1 block {}: dropped {dropped}", origin.number));
         }
         if self.drops {
             line(&json!({ "dropped": dropped.to_string(), "l1": origin.id() }))?;
@@ -116,13 +118,14 @@ impl Output {
         }
         self.said = Instant::now();
         let of = last.map(|last| format!(" of {last}")).unwrap_or_default();
-        eprintln!("L1 block {}{of}, L2 block {safe}, {} derived", origin.number, self.derived);
+        let (origin, derived) = (origin.number, self.derived);
+        note(&format!("L1 block {origin}{of}, L2 block {safe}, {derived} derived"));
     }
 
     /// Something that the user should know.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            note(text);
         }
     }
 

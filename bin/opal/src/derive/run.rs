@@ -14,7 +14,7 @@ use opal_protocol::{
     UpgradeBundles, l2_block_ref, system_config_of,
 };
 
-use super::data::{Data, Lines};
+use super::data::{Data, Line, Lines};
 use super::output::{Comparison, Output};
 
 /// Whether the block is what the attributes describe.
@@ -51,19 +51,23 @@ pub(super) fn recording(
     known: &Data,
     output: &mut Output,
 ) -> eyre::Result<()> {
-    let first = lines.next()?.unwrap_or_default();
+    let Some(Line::Whole(first)) = lines.next()? else {
+        bail!("the recording was cut off in its first line, which says what chain it is");
+    };
     let config = Replay::new(&first, UpgradeBundles::default())?.config().clone();
     let mut replay = Replay::new(&first, bundles(&config)?)?;
     let config = replay.config().clone();
     let mut open: Option<AttributesWithParent> = None;
-    let mut why = "the recording ends".to_owned();
-    while let Some(line) = lines.next()? {
+    let ends = || "the recording ends".to_owned();
+    let mut why = ends();
+    // Without a last line there is no "end" either, which is told below.
+    while let Some(Line::Whole(line)) = lines.next()? {
         let event = replay.feed(&line)?;
         // An answer belongs to the attributes that the machine gave out before it.
         let mut answer = match event {
             Event::Executed(executed) => Some(executed),
             Event::Start(start) => {
-                open = None;
+                (open, why) = (None, ends());
                 let at = start.safe_head.id();
                 output.note(&format!(
                     "a machine on top of L2 block {at}, from L1 block {} on",

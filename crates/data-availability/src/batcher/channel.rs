@@ -22,18 +22,38 @@ pub(crate) struct PendingBlock {
     pub size: usize,
 }
 
+/// Why a block can't be posted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PendingBlockError {
+    /// It does not begin with L1 attributes.
+    #[error(transparent)]
+    L1Info(#[from] L1InfoError),
+    /// The first block of an epoch whose origin is L1's genesis: no L1 block is before it, so there
+    /// can be no parent with an older origin.
+    #[error("block {0} begins the epoch of L1 block 0, which no L1 block precedes")]
+    NoEarlierOrigin(BlockId),
+}
+
 impl PendingBlock {
     /// # Errors
-    /// When the block does not begin with L1 attributes.
-    pub(crate) fn new(config: &RollupConfig, block: &SealedBlock) -> Result<Self, L1InfoError> {
+    /// When the block does not begin with L1 attributes, or with such that no chain has.
+    pub(crate) fn new(
+        config: &RollupConfig,
+        block: &SealedBlock,
+    ) -> Result<Self, PendingBlockError> {
         let info = l1_info_of_block(config, block.hash, &block.block)?;
         let l1_origin = info.l1_origin();
+        let begins_epoch = u64::from(info.sequence_number == 0);
+        let parent_l1_origin = l1_origin
+            .number
+            .checked_sub(begins_epoch)
+            .ok_or_else(|| PendingBlockError::NoEarlierOrigin(block.id()))?;
         let batch = SingularBatch::from_block(&block.block, l1_origin);
         Ok(Self {
             id: block.id(),
             l1_origin,
             l1_origin_time: info.timestamp,
-            parent_l1_origin: l1_origin.number - u64::from(info.sequence_number == 0),
+            parent_l1_origin,
             size: batch.encode_for_channel().len(),
             batch,
         })

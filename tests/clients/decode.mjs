@@ -3,15 +3,22 @@ import { keccak256 } from 'viem'
 import { l2Blocks, readBatches } from './l1data.mjs'
 import { check, main, proved, rpcBatch, same, safeOnVerifier, sentTransactions, show } from './lib.mjs'
 
+/** Whether a batch names the hash that L1 has at its epoch, as far as it names one and L1 was read. */
+function epochFits(batch, l1Hashes) {
+  return l1Hashes.get(batch.epochNumber)?.startsWith(batch.epochHash ?? batch.originCheck ?? '') ?? true
+}
+
 /** The batch of a block. After an L1 reorg L1 may hold batches of dropped blocks, too; their parent or content differs. */
-function chosen(candidates, block, before, hashes) {
+function chosen(candidates, block, before, hashes, l1Hashes) {
   const builds = (batch) =>
     batch.parentHash === block.parentHash ||
     (batch.parentCheck && block.parentHash.startsWith(batch.parentCheck)) ||
     before.has(batch.previous)
   const onParent = candidates.filter(builds)
   check(onParent.length > 0, `a batch on L1 for L2 block ${BigInt(block.number)}`)
-  const fitting = onParent.filter((batch) => show(batch.transactions.map((raw) => keccak256(raw))) === show(hashes))
+  const fits = (batch) =>
+    epochFits(batch, l1Hashes) && show(batch.transactions.map((raw) => keccak256(raw))) === show(hashes)
+  const fitting = onParent.filter(fits)
   return { batch: fitting[0] ?? onParent[0], fitting: new Set(fitting) }
 }
 
@@ -55,12 +62,10 @@ await main('decode', async (rollup) => {
     const deposits = block.transactions.length - users.length
     check(block.transactions.slice(0, deposits).every((tx) => tx.type === '0x7e'), `deposits come first in block ${number}`)
     const hashes = users.map((tx) => tx.hash)
-    const { batch, fitting } = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, before, hashes)
+    const { batch, fitting } = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, before, hashes, l1Hashes)
     before = fitting
     same(batch.transactions.map((raw) => keccak256(raw)), hashes, `transactions of block ${number}`)
-    const epoch = l1Hashes.get(batch.epochNumber)
-    const epochHash = batch.epochHash ?? batch.originCheck
-    if (epoch !== undefined && epochHash) same(epochHash, epoch.slice(0, epochHash.length), `epoch of the batch of block ${number}`)
+    check(epochFits(batch, l1Hashes), `epoch of the batch of block ${number}`, batch)
     for (const raw of batch.transactions) {
       const bytes = sent.get(keccak256(raw))
       if (bytes === undefined) continue

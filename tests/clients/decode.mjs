@@ -65,7 +65,7 @@ await main('decode', async (rollup) => {
     const { batch, fitting } = chosen(byTime.get(BigInt(block.timestamp)) ?? [], block, before, hashes, l1Hashes)
     before = fitting
     same(batch.transactions.map((raw) => keccak256(raw)), hashes, `transactions of block ${number}`)
-    check(epochFits(batch, l1Hashes), `epoch of the batch of block ${number}`, batch)
+    check(epochFits(batch, l1Hashes), `epoch of the batch of block ${number}`, batch.epochNumber)
     for (const raw of batch.transactions) {
       const bytes = sent.get(keccak256(raw))
       if (bytes === undefined) continue

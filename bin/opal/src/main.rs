@@ -3,6 +3,7 @@
 
 mod banner;
 mod batcher;
+mod bench;
 mod chains;
 mod data_dir;
 mod derive;
@@ -50,6 +51,8 @@ enum Command {
     Genesis(Box<genesis::GenesisArgs>),
     /// Import, check or fetch the upgrade transactions of forks.
     Upgrades(Box<upgrades::UpgradesArgs>),
+    /// Measure block import, block building or the JSON-RPC on this machine.
+    Bench(Box<bench::BenchArgs>),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +90,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             }),
             Command::Genesis(args) => genesis::run(*args).await.map(|()| None),
             Command::Upgrades(args) => upgrades::run(*args).await.map(|()| None),
+            Command::Bench(args) => bench::run(*args).await.map(|()| None),
         }
     };
     // What a command returns keeps its services alive until the end; `None` if it is done.

@@ -58,4 +58,5 @@ pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction,
 pub use spec::{ChainSpec, L1Rules, L2Rules, Rules, SpecError};
 pub use state::{Account, AccountProof, State, StateError, StorageProof};
 pub use trie::source::{NoSource, Preimages, TrieSource};
+pub use tx_env::tx_env;
 pub use verify::{HeaderField, execute_block};

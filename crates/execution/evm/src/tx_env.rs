@@ -10,7 +10,7 @@ use revm::context::TxEnv;
 use revm::context_interface::either::Either;
 
 /// revm's form of a transaction. A deposit has a gas price of zero.
-pub(crate) fn tx_env(tx: &TxEnvelope, sender: Address) -> TxEnv {
+pub fn tx_env(tx: &TxEnvelope, sender: Address) -> TxEnv {
     let list = |list: Option<&AccessList>| list.cloned().unwrap_or_default();
     TxEnv {
         tx_type: tx.tx_type() as u8,

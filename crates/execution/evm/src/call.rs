@@ -13,7 +13,7 @@ use revm::context_interface::either::Either;
 use revm::state::AccountInfo;
 
 use crate::executor::{BlockHashes, blob_env, cfg_env};
-use crate::handler::{self, BlockDb, EvmError, L2Tx};
+use crate::handler::{self, BlockDb, EvmError, L2Tx, OpalEvm};
 use crate::state::bytecode;
 use crate::{ChainSpec, State, StateError};
 
@@ -109,6 +109,19 @@ pub fn call(
     overrides: &StateOverrides,
     hashes: BlockHashes<'_>,
 ) -> Result<ExecutionResult<HaltReason>, CallError> {
+    let (mut evm, tx) = prepare(spec, header, state, request, overrides, hashes)?;
+    Ok(handler::run(&mut evm, tx, L2Tx::Call)?)
+}
+
+/// The EVM and the transaction of a call.
+pub(crate) fn prepare<'a>(
+    spec: &ChainSpec,
+    header: &Header,
+    state: &State,
+    request: &CallRequest,
+    overrides: &StateOverrides,
+    hashes: BlockHashes<'a>,
+) -> Result<(OpalEvm<'a>, TxEnv), CallError> {
     let time = header.timestamp;
     let state = overridden(state, overrides)?;
     let nonce = match request.nonce {
@@ -141,8 +154,8 @@ pub fn call(
     cfg.disable_block_gas_limit = true;
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     cfg.tx_chain_id_check = false;
-    let mut evm = handler::new_evm(BlockDb { state, hashes }, block, cfg, spec.hardfork(time));
-    Ok(handler::run(&mut evm, tx, L2Tx::Call)?)
+    let evm = handler::new_evm(BlockDb { state, hashes }, block, cfg, spec.hardfork(time));
+    Ok((evm, tx))
 }
 
 fn call_env(request: &CallRequest, block_gas: u64, nonce: u64) -> Result<TxEnv, CallError> {

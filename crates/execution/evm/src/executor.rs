@@ -18,11 +18,11 @@ use opal_protocol::predeploys::{
 use opal_protocol::{Block, Hardfork, Receipt, SealedBlock, TxEnvelope, TxType};
 use revm::SystemCallEvm;
 use revm::context::result::{ExecutionResult, Output};
-use revm::context::{BlockEnv, CfgEnv, ContextTr, JournalTr};
+use revm::context::{BlockEnv, CfgEnv, ContextTr, JournalTr, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;
 
-use crate::handler::{self, BlockDb, L2Tx, OpalEvm};
+use crate::handler::{self, BlockDb, EvmResult, L2Tx, OpalEvm};
 use crate::header::{next_base_fee, next_excess_blob_gas};
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::requests;
@@ -191,6 +191,10 @@ impl<'a> BlockExecutor<'a> {
         Ok(())
     }
 
+    pub(crate) const fn evm(&self) -> &OpalEvm<'a> {
+        &self.evm
+    }
+
     /// Number of the block.
     pub const fn number(&self) -> u64 {
         self.parent.header.number + 1
@@ -232,6 +236,16 @@ impl<'a> BlockExecutor<'a> {
     /// When it does not fit or is invalid; the block is then as if it had never been tried. After
     /// an error that [is fatal](TxError::is_fatal) the executor must be dropped.
     pub fn transact(&mut self, tx: &TxEnvelope, sender: Address) -> Result<TxOutcome, TxError> {
+        self.apply(tx, sender, handler::run)
+    }
+
+    /// [`BlockExecutor::transact`] with the way to run the EVM: plain, or inspected.
+    pub(crate) fn apply(
+        &mut self,
+        tx: &TxEnvelope,
+        sender: Address,
+        run: impl FnOnce(&mut OpalEvm<'a>, TxEnv, L2Tx) -> EvmResult,
+    ) -> Result<TxOutcome, TxError> {
         let regolith = self.fork.is_none_or(|fork| fork >= Hardfork::Regolith);
         let free_system_tx = match tx {
             TxEnvelope::Deposit(_) if self.fork.is_none() => {
@@ -281,7 +295,7 @@ impl<'a> BlockExecutor<'a> {
             _ => None,
         };
 
-        let result = handler::run(&mut self.evm, tx_env(tx, sender), l2)?;
+        let result = run(&mut self.evm, tx_env(tx, sender), l2)?;
         let gas_used = match l2 {
             // Before Regolith deposits were not metered.
             L2Tx::Deposit { is_system: true, .. } if !regolith => 0,

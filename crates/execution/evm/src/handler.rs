@@ -29,17 +29,19 @@ use revm::handler::{
     EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, MainnetHandler, post_execution,
     validation,
 };
+use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::{GasTracker, InitialAndFloorGas};
 use revm::state::AccountInfo;
 
 use crate::executor::BlockHashes;
+use crate::inspect::{InspectedEvm, show_invalid_deposit};
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::precompiles::precompiles;
 use crate::{State, StateError};
 
 /// What the EVM reads from: a snapshot and the hashes of ancestor blocks.
-pub(crate) struct BlockDb<'a> {
+pub struct BlockDb<'a> {
     pub(crate) state: State,
     pub(crate) hashes: BlockHashes<'a>,
 }
@@ -65,13 +67,13 @@ impl Database for BlockDb<'_> {
 }
 
 /// What the rules of a layer need beside revm's own context.
-pub(crate) enum Layer {
+pub enum Layer {
     L1,
     L2(Box<L2Context>),
 }
 
 /// An OP chain's part of the context.
-pub(crate) struct L2Context {
+pub struct L2Context {
     pub(crate) fork: Hardfork,
     /// Read from state when the first user transaction of the block arrives.
     pub(crate) fees: Option<L1FeeParams>,
@@ -92,7 +94,8 @@ pub(crate) enum L2Tx {
     Call,
 }
 
-pub(crate) type OpalContext<'a> =
+/// The context that inspectors see: revm's, over a block's state.
+pub type OpalContext<'a> =
     Context<BlockEnv, TxEnv, CfgEnv, BlockDb<'a>, Journal<BlockDb<'a>>, Layer>;
 pub(crate) type OpalEvm<'a> = Evm<
     OpalContext<'a>,
@@ -102,7 +105,7 @@ pub(crate) type OpalEvm<'a> = Evm<
     EthFrame<EthInterpreter>,
 >;
 pub(crate) type EvmError = EVMError<StateError>;
-type EvmResult = Result<ExecutionResult<HaltReason>, EvmError>;
+pub(crate) type EvmResult = Result<ExecutionResult<HaltReason>, EvmError>;
 
 /// An EVM for one block.
 pub(crate) fn new_evm<'a>(
@@ -128,15 +131,38 @@ pub(crate) fn new_evm<'a>(
 /// Runs one transaction; its changes stay in the journal. After an error the journal is as before,
 /// except that an invalid deposit is not an error.
 pub(crate) fn run(evm: &mut OpalEvm<'_>, tx: TxEnv, l2: L2Tx) -> EvmResult {
-    if !tx.authorization_list.is_empty() {
-        forget_touched(evm.ctx.journal_mut());
+    match set_tx(&mut evm.ctx, tx, l2) {
+        false => MainnetHandler::default().run(evm),
+        true => L2Handler(PhantomData).run(evm),
     }
-    evm.ctx.tx = tx;
-    match &mut evm.ctx.chain {
-        Layer::L1 => MainnetHandler::default().run(evm),
+}
+
+/// Like [`run`], watched by an inspector.
+pub(crate) fn inspect<'a, I: Inspector<OpalContext<'a>>>(
+    evm: &mut OpalEvm<'a>,
+    tx: TxEnv,
+    l2: L2Tx,
+    inspector: &mut I,
+) -> EvmResult {
+    let is_l2 = set_tx(&mut evm.ctx, tx, l2);
+    let mut evm = InspectedEvm { evm, inspector };
+    match is_l2 {
+        false => MainnetHandler::default().inspect_run(&mut evm),
+        true => L2Handler(PhantomData).inspect_run(&mut evm),
+    }
+}
+
+/// Puts the transaction in place; says whether the rules are those of an OP chain.
+fn set_tx(context: &mut OpalContext<'_>, tx: TxEnv, l2: L2Tx) -> bool {
+    if !tx.authorization_list.is_empty() {
+        forget_touched(context.journal_mut());
+    }
+    context.tx = tx;
+    match &mut context.chain {
+        Layer::L1 => false,
         Layer::L2(context) => {
             context.tx = l2;
-            L2Handler(PhantomData).run(evm)
+            true
         }
     }
 }
@@ -153,8 +179,8 @@ fn forget_touched(journal: &mut Journal<BlockDb<'_>>) {
     }
 }
 
-/// The OP Stack's rules.
-struct L2Handler<'a>(PhantomData<fn() -> &'a ()>);
+/// The OP Stack's rules, for the plain EVM and for the inspected one.
+struct L2Handler<E>(PhantomData<fn() -> E>);
 
 fn l2(layer: &mut Layer) -> Result<&mut L2Context, EvmError> {
     match layer {
@@ -163,15 +189,14 @@ fn l2(layer: &mut Layer) -> Result<&mut L2Context, EvmError> {
     }
 }
 
-impl<'a> L2Handler<'a> {
-    fn deposit(evm: &OpalEvm<'a>) -> Option<(u128, bool)> {
-        match &evm.ctx.chain {
-            Layer::L2(context) => match context.tx {
-                L2Tx::Deposit { mint, is_system } => Some((mint, is_system)),
-                _ => None,
-            },
-            Layer::L1 => None,
-        }
+/// Mint of the deposit in hand, and whether it is a system transaction; `None` for all others.
+const fn deposit(context: &OpalContext<'_>) -> Option<(u128, bool)> {
+    match &context.chain {
+        Layer::L2(context) => match context.tx {
+            L2Tx::Deposit { mint, is_system } => Some((mint, is_system)),
+            _ => None,
+        },
+        Layer::L1 => None,
     }
 }
 
@@ -196,16 +221,19 @@ fn fee_params(
     Ok(fees)
 }
 
-impl<'a> Handler for L2Handler<'a> {
-    type Evm = OpalEvm<'a>;
+impl<'a, E> Handler for L2Handler<E>
+where
+    E: EvmTr<Context = OpalContext<'a>, Frame = EthFrame<EthInterpreter>>,
+{
+    type Evm = E;
     type Error = EvmError;
     type HaltReason = HaltReason;
 
-    fn validate_env(&self, evm: &mut OpalEvm<'a>) -> Result<(), EvmError> {
-        let Some((_, is_system)) = Self::deposit(evm) else {
+    fn validate_env(&self, evm: &mut E) -> Result<(), EvmError> {
+        let Some((_, is_system)) = deposit(evm.ctx_ref()) else {
             return validation::validate_env(evm.ctx());
         };
-        let regolith = l2(&mut evm.ctx.chain)?.fork >= Hardfork::Regolith;
+        let regolith = l2(&mut evm.ctx().chain)?.fork >= Hardfork::Regolith;
         if is_system && regolith {
             return Err(EvmError::Transaction(InvalidTransaction::Str(
                 "system transactions ended with Regolith".into(),
@@ -218,7 +246,7 @@ impl<'a> Handler for L2Handler<'a> {
 
     fn validate_against_state_and_deduct_caller(
         &self,
-        evm: &mut OpalEvm<'a>,
+        evm: &mut E,
         _: &mut InitialAndFloorGas,
     ) -> Result<(), EvmError> {
         let (block, tx, cfg, journal, layer, _) = evm.ctx().all_mut();
@@ -261,24 +289,20 @@ impl<'a> Handler for L2Handler<'a> {
 
     /// A deposit may use all the gas that L1 sold it, beyond the cap of EIP-7825: left to itself,
     /// revm sets what exceeds the cap aside for state growth, where no execution can reach it.
-    fn tx_gas(&self, evm: &mut OpalEvm<'a>, initial: &InitialAndFloorGas) -> GasTracker {
-        let limit = evm.ctx.tx.gas_limit;
-        let cap = if Self::deposit(evm).is_some() {
+    fn tx_gas(&self, evm: &mut E, initial: &InitialAndFloorGas) -> GasTracker {
+        let limit = evm.ctx().tx.gas_limit;
+        let cap = if deposit(evm.ctx_ref()).is_some() {
             u64::MAX
         } else {
-            Cfg::tx_gas_limit_cap(&evm.ctx.cfg)
+            Cfg::tx_gas_limit_cap(&evm.ctx().cfg)
         };
         let (remaining, reservoir) = initial.initial_gas_and_reservoir(limit, cap);
         GasTracker::new(limit, remaining, reservoir)
     }
 
-    fn reimburse_caller(
-        &self,
-        evm: &mut OpalEvm<'a>,
-        result: &mut FrameResult,
-    ) -> Result<(), EvmError> {
-        let gas_limit = evm.ctx.tx.gas_limit;
-        let context = l2(&mut evm.ctx.chain)?;
+    fn reimburse_caller(&self, evm: &mut E, result: &mut FrameResult) -> Result<(), EvmError> {
+        let gas_limit = evm.ctx().tx.gas_limit;
+        let context = l2(&mut evm.ctx().chain)?;
         // The operator fee was taken for the whole gas limit; what was not used comes back.
         let operator_refund = match (context.tx, &context.fees) {
             (L2Tx::Deposit { .. }, _) => return Ok(()),
@@ -290,12 +314,8 @@ impl<'a> Handler for L2Handler<'a> {
         Ok(post_execution::reimburse_caller(evm.ctx(), result.gas(), operator_refund)?)
     }
 
-    fn reward_beneficiary(
-        &self,
-        evm: &mut OpalEvm<'a>,
-        result: &mut FrameResult,
-    ) -> Result<(), EvmError> {
-        if Self::deposit(evm).is_some() {
+    fn reward_beneficiary(&self, evm: &mut E, result: &mut FrameResult) -> Result<(), EvmError> {
+        if deposit(evm.ctx_ref()).is_some() {
             return Ok(());
         }
         post_execution::reward_beneficiary(evm.ctx(), result.gas())?;
@@ -314,19 +334,19 @@ impl<'a> Handler for L2Handler<'a> {
         Ok(())
     }
 
-    fn catch_error(&self, evm: &mut OpalEvm<'a>, error: EvmError) -> EvmResult {
+    fn catch_error(&self, evm: &mut E, error: EvmError) -> EvmResult {
         evm.ctx().local_mut().clear();
         evm.ctx().journal_mut().discard_tx();
         evm.frame_stack().clear();
-        let (Some((mint, is_system)), EvmError::Transaction(_)) = (Self::deposit(evm), &error)
+        let (Some((mint, is_system)), EvmError::Transaction(_)) = (deposit(evm.ctx_ref()), &error)
         else {
             return Err(error);
         };
         // An invalid deposit is included as failed: it keeps its mint, raises the nonce and uses
         // up its gas limit.
-        let caller = evm.ctx.tx.caller;
-        let gas_limit = evm.ctx.tx.gas_limit;
-        let regolith = l2(&mut evm.ctx.chain)?.fork >= Hardfork::Regolith;
+        let caller = evm.ctx().tx.caller;
+        let gas_limit = evm.ctx().tx.gas_limit;
+        let regolith = l2(&mut evm.ctx().chain)?.fork >= Hardfork::Regolith;
         let journal = evm.ctx().journal_mut();
         let mut account = journal.load_account_mut(caller)?.data;
         account.incr_balance(U256::from(mint));
@@ -338,6 +358,22 @@ impl<'a> Handler for L2Handler<'a> {
             logs: Vec::new(),
             output: Bytes::new(),
         })
+    }
+}
+
+impl<'a, I: Inspector<OpalContext<'a>>> InspectorHandler for L2Handler<InspectedEvm<'_, 'a, I>> {
+    type IT = EthInterpreter;
+
+    fn inspect_run(&mut self, evm: &mut Self::Evm) -> EvmResult {
+        match self.inspect_run_without_catch_error(evm) {
+            Ok(output) => Ok(output),
+            Err(error) => {
+                if let (Some(_), EVMError::Transaction(error)) = (deposit(evm.ctx_ref()), &error) {
+                    show_invalid_deposit(evm, error);
+                }
+                self.catch_error(evm, error)
+            }
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod genesis;
 mod handler;
 pub mod header;
 pub mod input;
+pub mod inspect;
 pub mod l1_fee;
 mod precompiles;
 mod requests;
@@ -45,13 +46,17 @@ pub mod state;
 pub mod trie;
 mod tx_env;
 pub mod verify;
+#[cfg(feature = "std")]
+pub mod witness;
 
 pub use call::{AccountOverride, CallError, CallRequest, StateOverrides, call};
 pub use error::{BlockError, TxError};
 pub use executor::{BlockExecutor, BlockHashes, CREATE2_DEPLOYER_CODE, ExecutedBlock, TxOutcome};
 pub use genesis::{GenesisError, genesis};
+pub use handler::OpalContext as EvmContext;
 pub use header::{next_base_fee, next_excess_blob_gas};
 pub use input::{BlockInput, InputError, Parent};
+pub use inspect::{Inspected, StateBefore, inspect_call};
 pub use l1_fee::{L1FeeInfo, L1FeeParams};
 pub use revm;
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction, Output};
@@ -60,3 +65,5 @@ pub use state::{Account, AccountProof, State, StateError, StorageProof};
 pub use trie::source::{NoSource, Preimages, TrieSource};
 pub use tx_env::tx_env;
 pub use verify::{HeaderField, execute_block};
+#[cfg(feature = "std")]
+pub use witness::{ExecutionWitness, execution_witness};

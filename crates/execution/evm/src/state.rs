@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
-use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
@@ -247,6 +247,28 @@ impl State {
             account_proof,
             storage_proof,
         })
+    }
+
+    /// The encoded node at a path of the trie of accounts, or of the storage of the account with
+    /// this hashed address.
+    pub(crate) fn node_at(
+        &self,
+        account: Option<&B256>,
+        path: Nibbles,
+    ) -> Result<Option<Bytes>, StateError> {
+        let Some(account) = account else { return self.accounts.node_at(path, &*self.source) };
+        let node = self
+            .accounts
+            .get(account, &*self.source, |account| account.storage.node_at(path, &*self.source))?;
+        Ok(node.transpose()?.flatten())
+    }
+
+    /// Code of the account with this hashed address; empty when it has none.
+    pub(crate) fn code_at(&self, account: &B256) -> Result<Bytes, StateError> {
+        match self.accounts.get(account, &*self.source, Account::clone)? {
+            None => Ok(Bytes::new()),
+            Some(account) => Ok(self.code_of(&account)?.original_bytes()),
+        }
     }
 
     /// The state after `changes`, hashed. Whatever the journal merely loaded is left alone, and

@@ -95,6 +95,19 @@ pub fn execute_block(
     state: &State,
     hashes: BlockHashes<'_>,
 ) -> Result<ExecutedBlock, BlockError> {
+    run_block(spec, parent, block, senders, state, hashes, |_| ())
+}
+
+/// [`execute_block`] that shows the executor after the last transaction.
+pub(crate) fn run_block(
+    spec: &ChainSpec,
+    parent: Parent<'_>,
+    block: &Block,
+    senders: &[Address],
+    state: &State,
+    hashes: BlockHashes<'_>,
+    watch: impl FnOnce(&BlockExecutor<'_>),
+) -> Result<ExecutedBlock, BlockError> {
     if senders.len() != block.body.transactions.len() {
         return Err(BlockError::Senders {
             senders: senders.len(),
@@ -112,6 +125,7 @@ pub fn execute_block(
             error => BlockError::Transaction { index, error },
         })?;
     }
+    watch(&executor);
     let executed = executor.finish()?;
     compare(&block.header, executed.block.header())?;
     Ok(executed)

@@ -20,10 +20,12 @@ use opal_protocol::predeploys::*;
 use opal_protocol::{
     Block, DepositTransaction, Hardfork, PayloadAttributes, SealedBlock, TxEnvelope,
 };
+use revm::inspector::CountInspector;
 use serde_json::{Value, json};
 
 use crate::*;
 
+mod inspect;
 mod l1;
 mod l2;
 
@@ -159,7 +161,48 @@ impl Chain {
         let senders: Vec<Address> = txs.iter().map(|(_, sender)| *sender).collect();
         let again = self.verify(&built.block.block, &senders).unwrap();
         assert_eq!(again.block, built.block);
+        self.inspect(&built, &senders);
+        self.stateless(&built, &senders);
         built
+    }
+
+    /// Executes the block with an inspector, which must not change anything; what it saw of each
+    /// transaction.
+    fn inspect(&self, built: &ExecutedBlock, senders: &[Address]) -> Vec<Inspected> {
+        let input = BlockInput::from_block(&built.block.block);
+        let parent = (&self.head).into();
+        let mut executor =
+            BlockExecutor::new(&self.spec, parent, input, &self.state, &no_hashes).unwrap();
+        let transactions = &built.block.block.body.transactions;
+        let mut gas_before = 0;
+        let mut all = Vec::new();
+        for ((tx, sender), receipt) in transactions.iter().zip(senders).zip(&built.receipts) {
+            let mut count = CountInspector::new();
+            let inspected = executor.inspect(tx, *sender, &mut count).unwrap();
+            let result = &inspected.outcome.result;
+            assert_eq!(result.tx_gas_used(), receipt.cumulative_gas_used - gas_before);
+            assert_eq!(result.is_success(), receipt.success);
+            assert_eq!(result.logs(), receipt.logs);
+            let shown = count.call_count() + count.create_count();
+            assert!(shown > 0, "a transaction that is not shown: {tx:?}");
+            gas_before = receipt.cumulative_gas_used;
+            all.push(inspected);
+        }
+        assert_eq!(executor.finish().unwrap().block, built.block);
+        all
+    }
+
+    /// Executes the block from its witness alone.
+    fn stateless(&self, built: &ExecutedBlock, senders: &[Address]) {
+        let (parent, block) = ((&self.head).into(), &built.block.block);
+        let (spec, state) = (&self.spec, &self.state);
+        let (recorded, witness) =
+            execution_witness(spec, parent, block, senders, state, &no_hashes).unwrap();
+        assert_eq!(recorded.block, built.block);
+        let preimages: Preimages = witness.nodes.into_iter().chain(witness.codes).collect();
+        let state = State::from_root(state.root(), alloc::sync::Arc::new(preimages));
+        let again = execute_block(spec, parent, block, senders, &state, &no_hashes).unwrap();
+        assert_eq!(again.block, built.block);
     }
 
     fn verify(&self, block: &Block, senders: &[Address]) -> Result<ExecutedBlock, BlockError> {

@@ -129,6 +129,22 @@ impl<V: Leaf> Trie<V> {
         reference.as_hash().unwrap_or_else(|| keccak256(reference.as_slice()))
     }
 
+    /// The encoded node that stands at the end of `path`, if one begins there. Changes must have
+    /// been committed.
+    ///
+    /// # Errors
+    /// When a node on the path is missing.
+    pub fn node_at(
+        &self,
+        path: Nibbles,
+        source: &dyn TrieSource,
+    ) -> Result<Option<Bytes>, StateError> {
+        match &self.root {
+            None => Ok(None),
+            Some(root) => node::encoded_at(root, path, source),
+        }
+    }
+
     /// The encoded nodes from the root towards `key`, for a proof of its value or its absence.
     /// Changes must have been committed.
     ///

@@ -326,6 +326,41 @@ fn reference_of<V>(link: &Link<V>) -> &[u8] {
     link.reference.as_ref().map_or(&[], |reference| reference.as_slice())
 }
 
+/// The encoded node that stands at the end of `path`, if one begins there. Nothing below it is
+/// looked at.
+pub(super) fn encoded_at<V: Leaf>(
+    node: &Node<V>,
+    path: Nibbles,
+    source: &dyn TrieSource,
+) -> Result<Option<Bytes>, StateError> {
+    if matches!(node.kind, Kind::Unresolved) {
+        if path.is_empty() {
+            return fetch(node.reference.as_ref(), source).map(Some);
+        }
+        return encoded_at(&resolve(node, source)?, path, source);
+    }
+    if path.is_empty() {
+        node.reference.as_ref().ok_or(StateError::Uncommitted)?;
+        let mut rlp = Vec::new();
+        encode(&node.kind, &mut rlp);
+        return Ok(Some(rlp.into()));
+    }
+    match &node.kind {
+        Kind::Unresolved | Kind::Leaf { .. } => Ok(None),
+        Kind::Extension { path: stretch, child } => match path.starts_with(stretch) {
+            true => encoded_at(child, path.slice(stretch.len()..), source),
+            false => Ok(None),
+        },
+        Kind::Branch(children) => {
+            let (index, rest) = split_first(&path)?;
+            match &children[index] {
+                Some(child) => encoded_at(child, rest, source),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
 /// Collects the encoded nodes on the path that their parents refer to by hash.
 pub(super) fn prove<V: Leaf>(
     node: &Node<V>,

@@ -1,14 +1,18 @@
 //! L2 blocks with a witness for state: built from their attributes, then executed as built, the
 //! hash must be the chain's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::Decodable;
-use opal_evm::{BlockExecutor, BlockInput, Parent, Preimages, State, execute_block};
+use opal_evm::revm::inspector::CountInspector;
+use opal_evm::{
+    BlockExecutor, BlockHashes, BlockInput, ChainSpec, ExecutedBlock, Parent, Preimages, State,
+    execute_block, execution_witness,
+};
 use opal_protocol::hardfork::TABLE;
 use opal_protocol::{PayloadAttributes, TxEnvelope};
 use opal_tests::vectors::{Outcome, VectorFile, engine_json, optional, parse, uint};
@@ -18,6 +22,33 @@ use crate::{fork, op_spec};
 
 fn header(value: &Value) -> Header {
     Header::decode(&mut parse::<Bytes>(value).as_ref()).unwrap()
+}
+
+/// An inspector changes nothing: the block is the same, and each transaction's result is that of
+/// its receipt.
+fn inspected_is_the_same(
+    spec: &ChainSpec,
+    parent: Parent<'_>,
+    built: &ExecutedBlock,
+    senders: &[Address],
+    state: &State,
+    hashes: BlockHashes<'_>,
+) {
+    let input = BlockInput::from_block(&built.block.block);
+    let mut executor = BlockExecutor::new(spec, parent, input, state, hashes).unwrap();
+    let transactions = &built.block.block.body.transactions;
+    let mut gas_before = 0;
+    for ((tx, sender), receipt) in transactions.iter().zip(senders).zip(&built.receipts) {
+        let mut inspector = CountInspector::new();
+        let inspected = executor.inspect(tx, *sender, &mut inspector).unwrap();
+        let result = &inspected.outcome.result;
+        assert_eq!(result.tx_gas_used(), receipt.cumulative_gas_used - gas_before);
+        assert_eq!(result.is_success(), receipt.success);
+        assert_eq!(result.logs(), receipt.logs);
+        assert!(inspected.outcome.state.contains_key(sender));
+        gas_before = receipt.cumulative_gas_used;
+    }
+    assert_eq!(executor.finish().unwrap().block, built.block);
 }
 
 pub fn check(file: &VectorFile) -> Outcome {
@@ -75,5 +106,21 @@ pub fn check(file: &VectorFile) -> Outcome {
     let again =
         execute_block(&spec, parent, &built.block.block, &senders, &state, &hashes).unwrap();
     assert_eq!(again.block, built.block);
+
+    inspected_is_the_same(&spec, parent, &built, &senders, &state, &hashes);
+
+    let block = &built.block.block;
+    let (recorded, found) =
+        execution_witness(&spec, parent, block, &senders, &state, &hashes).unwrap();
+    assert_eq!(recorded.block, built.block);
+    let known: BTreeSet<Bytes> =
+        case["preimages"].as_object().unwrap().values().map(parse::<Bytes>).collect();
+    for preimage in found.nodes.iter().chain(&found.codes) {
+        assert!(known.contains(preimage), "a preimage that the recording lacks");
+    }
+    let exact: Preimages = found.nodes.into_iter().chain(found.codes).collect();
+    let state = State::from_root(parent.header.state_root, Arc::new(exact));
+    let stateless = execute_block(&spec, parent, block, &senders, &state, &hashes).unwrap();
+    assert_eq!(stateless.block, built.block);
     Outcome::Checked(1)
 }

@@ -9,7 +9,7 @@ use opal_evm::{BlockExecutor, BlockInput, ExecutedBlock, State, TxError};
 use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
 
 use crate::chain::Chain;
-use crate::pool::{PooledTransaction, Sidecar};
+use crate::pool::{PooledTransaction, Sidecar, Unmet};
 use crate::rules;
 
 /// A built block with what the consensus side needs beside it.
@@ -113,7 +113,9 @@ pub(crate) fn build(
     let mut sidecars = Vec::new();
     if with_pool {
         let blob_base_fee = rules::next_blob_base_fee(spec, parent.header(), attributes.timestamp);
-        fill_from_pool(chain, &mut executor, blob_base_fee, &mut senders, &mut sidecars)?;
+        let conditions = Conditions { parent: state, timestamp: attributes.timestamp, spent: 0 };
+        let fees = (executor.base_fee(), blob_base_fee);
+        fill_from_pool(chain, &mut executor, fees, conditions, &mut senders, &mut sidecars)?;
     }
     let executed = executor.finish().map_err(|error| BuildError::State(error.to_string()))?;
     let value = rules::priority_fees(&executed);
@@ -124,13 +126,14 @@ pub(crate) fn build(
 fn fill_from_pool(
     chain: &Chain,
     executor: &mut BlockExecutor<'_>,
-    blob_base_fee: u128,
+    (base_fee, blob_base_fee): (u64, u128),
+    mut conditions: Conditions<'_>,
     senders: &mut Vec<Address>,
     sidecars: &mut Vec<(B256, Sidecar)>,
 ) -> Result<(), BuildError> {
     let (max_da_tx, max_da_block) = chain.da_limits().get();
     let mut da_used = 0u64;
-    let mut best = chain.pool().best(executor.base_fee(), blob_base_fee);
+    let mut best = chain.pool().best(base_fee, blob_base_fee);
     while let Some(tx) = best.next() {
         if executor.gas_left() < MIN_TX_GAS {
             break;
@@ -139,12 +142,28 @@ fn fill_from_pool(
             best.skip_sender();
             continue;
         }
-        let da_size = rules::da_size(&tx);
+        let da_size = tx.da_size();
         if max_da_tx.is_some_and(|max| da_size > max)
             || max_da_block.is_some_and(|max| da_used.saturating_add(da_size) > max)
         {
             best.skip_sender();
             continue;
+        }
+        match conditions.check(executor, &tx)? {
+            Ok(()) => {}
+            Err(unmet) => {
+                best.skip_sender();
+                tracing::debug!(
+                    target: "opal::execution",
+                    hash = %tx.hash(),
+                    reason = unmet.text(),
+                    "condition not met"
+                );
+                if matches!(unmet, Unmet::Broken(_)) {
+                    chain.pool().remove(&tx.hash());
+                }
+                continue;
+            }
         }
         match executor.transact(tx.tx(), tx.sender()) {
             Ok(_) => {
@@ -162,6 +181,44 @@ fn fill_from_pool(
         }
     }
     Ok(())
+}
+
+/// What the conditions of conditional transactions are checked against.
+struct Conditions<'a> {
+    /// State before the block.
+    parent: &'a State,
+    timestamp: u64,
+    /// Cost of the conditions that were checked for this block.
+    spent: usize,
+}
+
+/// The highest cost of all conditions that are checked for one block. As much as op-geth checks in
+/// a second by default.
+const MAX_CONDITION_COST: usize = 5_000;
+
+impl Conditions<'_> {
+    /// Slots are those after the transactions so far, storage roots those before the block: within
+    /// a block nobody knows them.
+    fn check(
+        &mut self,
+        executor: &BlockExecutor<'_>,
+        tx: &PooledTransaction,
+    ) -> Result<Result<(), Unmet>, BuildError> {
+        let Some(condition) = tx.condition() else { return Ok(Ok(())) };
+        self.spent = self.spent.saturating_add(condition.cost());
+        if self.spent > MAX_CONDITION_COST {
+            return Ok(Err(Unmet::Early("conditions of this block cost too much")));
+        }
+        if let Err(unmet) = condition.check_block(executor.number(), self.timestamp) {
+            return Ok(Err(unmet));
+        }
+        condition
+            .check_storage(
+                |address, slot| executor.storage(&address, slot),
+                |address| self.parent.storage_root(&address),
+            )
+            .map_err(|error| BuildError::State(error.to_string()))
+    }
 }
 
 /// Least gas that any transaction needs.

@@ -28,6 +28,6 @@ pub use opal_evm::{ChainSpec, SpecError};
 pub use opal_protocol::{PayloadAttributes, SealedBlock};
 pub use payload_id::{PayloadId, payload_id};
 pub use pool::{
-    BestTransactions, PoolConfig, PoolContent, PoolError, PoolHead, PooledTransaction, Sidecar,
-    TxPool,
+    BestTransactions, Journal, KnownAccount, PoolConfig, PoolContent, PoolError, PoolHead,
+    PoolStats, PooledTransaction, Restored, Sidecar, TransactionConditional, TxPool,
 };

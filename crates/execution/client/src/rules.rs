@@ -2,11 +2,10 @@
 
 use alloy_consensus::{Header, Transaction};
 use alloy_primitives::{B256, U64, U256};
-use opal_evm::l1_fee::DataSize;
 use opal_evm::{ChainSpec, ExecutedBlock, L1FeeParams, State};
 use opal_protocol::{Hardfork, Receipt, SealedBlock, TxEnvelope, predeploys};
 
-use crate::pool::{PoolHead, PooledTransaction};
+use crate::pool::PoolHead;
 use crate::rpc::L1Fields;
 
 /// Storage root of the message passer, which from Isthmus on is the header's withdrawals root;
@@ -53,6 +52,7 @@ pub(crate) fn pool_head(
     Ok(PoolHead {
         hash: block.hash,
         number: header.number,
+        timestamp: header.timestamp,
         chain_id: spec.chain_id,
         spec_id: spec.evm_spec(next),
         base_fee: opal_evm::next_base_fee(spec, header, next),
@@ -96,11 +96,6 @@ pub(crate) fn priority_fees(executed: &ExecutedBlock) -> U256 {
         let tip = tx.effective_tip_per_gas(base_fee).unwrap_or_default();
         sum + U256::from(tip) * U256::from(gas_used(&executed.receipts, index))
     })
-}
-
-/// Estimated size of a transaction after batch compression, in bytes (Fjord's estimate).
-pub(crate) fn da_size(tx: &PooledTransaction) -> u64 {
-    DataSize::of(tx.raw(), Hardfork::Fjord).estimated_scaled() / 1_000_000
 }
 
 /// The L1-fee fields of a receipt; none for deposits, which pay no fees.

@@ -27,7 +27,7 @@ use crate::header::{next_base_fee, next_excess_blob_gas};
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::requests;
 use crate::tx_env::tx_env;
-use crate::{BlockError, BlockInput, ChainSpec, Parent, State, TxError};
+use crate::{BlockError, BlockInput, ChainSpec, Parent, State, StateError, TxError};
 
 /// Code, in hex, of the deterministic deployment contract that Canyon's first block puts in place,
 /// and a genesis with Canyon. Spec: `canyon/overview.md`, "Create2Deployer".
@@ -228,6 +228,23 @@ impl<'a> BlockExecutor<'a> {
     /// Receipts so far.
     pub fn receipts(&self) -> &[Receipt] {
         &self.receipts
+    }
+
+    /// A storage slot after the transactions so far. Looking at it leaves no trace in the block.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn storage(&self, address: &Address, slot: U256) -> Result<U256, StateError> {
+        let journal = &self.evm.ctx.journaled_state;
+        let Some(account) = journal.inner.state.get(address) else {
+            return journal.database.state.storage(address, slot);
+        };
+        match account.storage.get(&slot) {
+            Some(slot) => Ok(slot.present_value()),
+            // A contract of this block, or one that destroyed itself, has no other slots.
+            None if account.is_created() || account.is_selfdestructed() => Ok(U256::ZERO),
+            None => journal.database.state.storage(address, slot),
+        }
     }
 
     /// Executes a transaction on top of those before it.

@@ -37,7 +37,7 @@ pub enum PoolError {
     #[error("nonce has max value")]
     NonceMax,
     /// The fee is below what the pool takes.
-    #[error("transaction underpriced: gas tip cap {tip}, minimum needed {minimum}")]
+    #[error("transaction gas price below minimum: gas tip cap {tip}, minimum needed {minimum}")]
     TipTooLow {
         /// The transaction's tip cap, in wei per gas.
         tip: u128,
@@ -50,9 +50,25 @@ pub enum PoolError {
     /// A transaction with the same nonce stands in the pool and this one does not pay enough more.
     #[error("replacement transaction underpriced")]
     ReplacementUnderpriced,
+    /// The pool is full, and a transaction that can't run yet drives out none that can.
+    #[error("future transaction tries to replace pending")]
+    FutureReplacePending,
     /// The sender holds as many transactions as one account may.
     #[error("account limit exceeded")]
     AccountLimit,
+    /// The sender has transactions of the other kind, with or without blobs, in the pool.
+    #[error("address already reserved")]
+    AlreadyReserved,
+    /// Code is to be set for an account that has several transactions in the pool, or some with
+    /// blobs.
+    #[error("authority already reserved")]
+    AuthorityReserved,
+    /// An account whose code is, or is about to be, delegated may have one executable transaction.
+    #[error("in-flight transaction limit reached for delegated accounts")]
+    InflightLimit,
+    /// An account whose code is, or is about to be, delegated may not leave a nonce gap.
+    #[error("gapped-nonce tx from delegated accounts")]
+    GappedDelegated,
     /// The pool is full.
     #[error("txpool is full")]
     Full,
@@ -84,13 +100,8 @@ pub enum PoolError {
         minimum: u64,
     },
     /// The tip is higher than the whole fee.
-    #[error("max priority fee per gas higher than max fee per gas: {tip} > {fee}")]
-    TipAboveFeeCap {
-        /// Tip cap.
-        tip: u128,
-        /// Fee cap.
-        fee: u128,
-    },
+    #[error("max priority fee per gas higher than max fee per gas")]
+    TipAboveFeeCap,
     /// The sender can't pay.
     #[error(
         "insufficient funds for gas * price + value: balance {balance}, tx cost {cost}, overshot {}",
@@ -116,6 +127,20 @@ pub enum PoolError {
         /// The most that the transaction can cost.
         cost: U256,
     },
+    /// The sender can't pay for the more that a replacement costs.
+    #[error(
+        "insufficient funds for gas * price + value: balance {balance}, queued cost {queued}, tx \
+         bumped {bump}, overshot {}",
+        .bump.saturating_add(*.queued).saturating_sub(*.balance)
+    )]
+    InsufficientFundsBumped {
+        /// The sender's balance.
+        balance: U256,
+        /// Cost of its transactions in the pool, the replaced one included.
+        queued: U256,
+        /// What the replacement costs more.
+        bump: U256,
+    },
     /// The transaction is too long.
     #[error("oversized data: transaction size {size}, limit {limit}")]
     Oversized {
@@ -139,7 +164,7 @@ pub enum PoolError {
     #[error("only replay-protected (EIP-155) transactions allowed over RPC")]
     NotReplayProtected,
     /// A set-code transaction that sets nothing.
-    #[error("EIP-7702 transaction with empty auth list")]
+    #[error("set code tx must have at least one authorization tuple")]
     EmptyAuthorizationList,
     /// A blob transaction in its block form.
     #[error("missing sidecar in blob transaction")]
@@ -159,7 +184,7 @@ pub enum PoolError {
     #[error("blob transaction of type create")]
     BlobCreate,
     /// Blob fee cap below the protocol's minimum.
-    #[error("transaction underpriced: blob fee cap 0, minimum needed 1")]
+    #[error("transaction gas price below minimum: blob fee cap 0, minimum needed 1")]
     BlobFeeTooLow,
     /// Proofs, commitments or hashes of the blobs are wrong.
     #[error("invalid blob sidecar: {0}")]
@@ -172,7 +197,63 @@ pub enum PoolError {
         /// What the transaction brought.
         got: u8,
     },
+    /// The condition costs too much to check (code -32005).
+    #[error("conditional cost, {cost}, exceeded max: {max}")]
+    ConditionCost {
+        /// What it costs.
+        cost: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The condition can't hold, or does not hold now (code -32003).
+    #[error("{0}")]
+    Condition(String),
     /// State could not be read.
     #[error("state is not available: {0}")]
     State(String),
+}
+
+impl PoolError {
+    /// The JSON-RPC error code that goes with it.
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::Condition(_) => -32003,
+            Self::ConditionCost { .. } => -32005,
+            _ => -32000,
+        }
+    }
+
+    /// The kind of reason, for counting.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AlreadyKnown => "known",
+            Self::NonceTooLow { .. } => "nonce_too_low",
+            Self::NonceTooHigh { .. } | Self::GappedDelegated => "nonce_gap",
+            Self::TipTooLow { .. } | Self::BlobFeeTooLow | Self::Underpriced => "underpriced",
+            Self::ReplacementUnderpriced => "replacement_underpriced",
+            Self::AccountLimit | Self::InflightLimit => "account_limit",
+            Self::AlreadyReserved | Self::AuthorityReserved => "reserved",
+            Self::Full | Self::FutureReplacePending => "full",
+            Self::InsufficientFunds { .. }
+            | Self::InsufficientFundsQueued { .. }
+            | Self::InsufficientFundsBumped { .. } => "funds",
+            Self::GasLimit | Self::GasLimitTooHigh { .. } => "gas_limit",
+            Self::IntrinsicGas { .. } | Self::FloorDataGas { .. } => "intrinsic_gas",
+            Self::Oversized { .. } | Self::InitCodeSize { .. } => "size",
+            Self::TypeNotSupported | Self::NotReplayProtected => "type",
+            Self::Decode(_) | Self::InvalidSender(_) => "malformed",
+            Self::MissingSidecar
+            | Self::Blobless
+            | Self::TooManyBlobs { .. }
+            | Self::BlobCreate
+            | Self::InvalidSidecar(_)
+            | Self::SidecarVersion { .. } => "blobs",
+            Self::ConditionCost { .. } | Self::Condition(_) => "condition",
+            Self::NonceMax
+            | Self::TipAboveFeeCap
+            | Self::SenderNotEoa(_)
+            | Self::EmptyAuthorizationList => "invalid",
+            Self::State(_) => "state",
+        }
+    }
 }

@@ -1,29 +1,46 @@
 //! The transaction pool.
 //!
 //! ```text
-//!   decode, recover ──► stateless rules ──► account rules ──► replacement, limits ──► queues
-//!                        (KZG proofs)        (head state)      (10 %, blobs 100 %)
+//!   decode ──► stateless ──► recover ──► account rules ──► KZG   ──► replacement, ──► queues
+//!              rules         sender      (head state)      proofs    limits
 //!   queues ── unbroken run from the account's nonce: "pending" ──► best tip first ──► builder
 //!          └─ behind a gap: "queued"
 //!   new head: included and stale ones leave; a reorg's transactions come back.
 //! ```
+//!
+//! Everything up to the queues runs on the caller's thread without a lock, the cheap rules before
+//! the expensive ones; under the lock a transaction costs a few microseconds.
 
+mod best;
+mod conditional;
 mod error;
+mod included;
+mod journal;
 mod queues;
+mod stats;
 mod transaction;
 mod validate;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
-use alloy_consensus::Transaction;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use opal_evm::State;
 use tokio::sync::broadcast;
 
+pub use best::BestTransactions;
+pub(crate) use conditional::Unmet;
+pub use conditional::{KnownAccount, TransactionConditional};
 pub use error::PoolError;
-pub use queues::BestTransactions;
-use queues::Queues;
+use included::Included;
+pub use journal::{Journal, Restored};
+use queues::{Account, Inserted, Queues};
+use stats::Counters;
+pub use stats::PoolStats;
+use transaction::DecodedTransaction;
 pub use transaction::{PooledTransaction, Sidecar};
+use validate::AccountView;
 pub use validate::PoolHead;
 
 /// Limits of the pool.
@@ -31,7 +48,9 @@ pub use validate::PoolHead;
 pub struct PoolConfig {
     /// Transactions in all.
     pub max_transactions: usize,
-    /// Bytes of all transactions, blobs not counted.
+    /// Transactions behind a nonce gap, in all.
+    pub max_queued: usize,
+    /// Bytes of memory of all transactions, blobs not counted.
     pub max_bytes: usize,
     /// Blobs of all transactions (128 KiB each).
     pub max_blobs: usize,
@@ -41,8 +60,17 @@ pub struct PoolConfig {
     pub max_queued_per_account: usize,
     /// Bytes of one transaction, blobs not counted.
     pub max_tx_bytes: usize,
+    /// Bytes of one transaction with its blobs.
+    pub max_blob_tx_bytes: usize,
     /// Lowest tip cap, in wei per gas.
     pub min_tip: u128,
+    /// How long a transaction may wait behind a gap.
+    pub lifetime: Duration,
+    /// Senders that the lowest tip does not bind, and whose transactions neither expire nor leave
+    /// a full pool.
+    pub locals: BTreeSet<Address>,
+    /// Whether transactions without a chain id (before EIP-155) are taken.
+    pub allow_unprotected: bool,
     /// Blobs kept after their transaction was included, for the case of a reorg.
     pub max_included_blobs: usize,
 }
@@ -51,12 +79,18 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             max_transactions: 16_384,
-            max_bytes: 128 << 20,
+            max_queued: 4_096,
+            max_bytes: 256 << 20,
             max_blobs: 512,
             max_per_account: 4_096,
             max_queued_per_account: 64,
             max_tx_bytes: 128 << 10,
+            // Nine blobs with their proofs; the fork says how many there may be.
+            max_blob_tx_bytes: 5 << 18,
             min_tip: 0,
+            lifetime: Duration::from_secs(3 * 60 * 60),
+            locals: BTreeSet::new(),
+            allow_unprotected: false,
             max_included_blobs: 512,
         }
     }
@@ -66,32 +100,16 @@ impl Default for PoolConfig {
 #[derive(Clone, Debug, Default)]
 pub struct PoolContent {
     /// Executable transactions by sender and nonce.
-    pub pending: BTreeMap<Address, Vec<PooledTransaction>>,
+    pub pending: BTreeMap<Address, Vec<Arc<PooledTransaction>>>,
     /// Transactions behind a nonce gap.
-    pub queued: BTreeMap<Address, Vec<PooledTransaction>>,
+    pub queued: BTreeMap<Address, Vec<Arc<PooledTransaction>>>,
 }
 
-/// Blobs of included transactions, oldest first, in case a reorg brings the transactions back.
-#[derive(Debug, Default)]
-struct Included {
-    order: std::collections::VecDeque<B256>,
-    sidecars: HashMap<B256, Sidecar>,
-    blobs: usize,
-}
-
-impl Included {
-    fn insert(&mut self, hash: B256, sidecar: Sidecar, limit: usize) {
-        let blobs = sidecar.blobs().len();
-        // A transaction that a reorg brought back may be included again.
-        if self.sidecars.insert(hash, sidecar).is_none() {
-            self.order.push_back(hash);
-            self.blobs += blobs;
-        }
-        while self.blobs > limit {
-            let Some(oldest) = self.order.pop_front() else { break };
-            if let Some(sidecar) = self.sidecars.remove(&oldest) {
-                self.blobs = self.blobs.saturating_sub(sidecar.blobs().len());
-            }
+impl PoolContent {
+    fn add(&mut self, sender: Address, account: &Account) {
+        for (nonce, entry) in &account.transactions {
+            let part = if *nonce < account.next { &mut self.pending } else { &mut self.queued };
+            part.entry(sender).or_default().push(entry.tx.clone());
         }
     }
 }
@@ -101,6 +119,8 @@ struct Inner {
     head: Arc<PoolHead>,
     queues: Queues,
     included: Included,
+    counters: Counters,
+    expired_at: Instant,
     /// Grows with every change: a payload built at an older version can be improved.
     version: u64,
 }
@@ -110,23 +130,39 @@ struct Inner {
 pub struct TxPool {
     config: PoolConfig,
     inner: RwLock<Inner>,
+    refused: stats::Refused,
     pending: broadcast::Sender<B256>,
+}
+
+/// A transaction that has passed all rules but those about the rest of the pool.
+struct Prepared {
+    tx: Arc<PooledTransaction>,
+    /// Whose state it was checked against.
+    head: Arc<PoolHead>,
+    view: AccountView,
+    cost: U256,
 }
 
 /// Transactions that became executable and were not yet read by a slow subscriber.
 const PENDING_BACKLOG: usize = 4_096;
+/// How often transactions that have waited for too long are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// From this number of items on, work is shared between threads.
+const PARALLEL_FROM: usize = 64;
 
 impl TxPool {
     /// An empty pool on top of a head.
     pub fn new(config: PoolConfig, head: PoolHead) -> Self {
         let (pending, _) = broadcast::channel(PENDING_BACKLOG);
         let inner = Inner {
+            queues: Queues::new(head.base_fee, config.locals.iter().copied()),
             head: Arc::new(head),
-            queues: Queues::default(),
             included: Included::default(),
+            counters: Counters::default(),
+            expired_at: Instant::now(),
             version: 0,
         };
-        Self { config, inner: RwLock::new(inner), pending }
+        Self { config, inner: RwLock::new(inner), refused: stats::Refused::default(), pending }
     }
 
     // A panic while the lock was held leaves plain collections behind, each of them consistent
@@ -139,12 +175,71 @@ impl TxPool {
         self.inner.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Limits in force.
+    pub const fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
     /// Decodes, checks and inserts a raw transaction; returns its hash.
     ///
     /// # Errors
     /// The rule that the transaction breaks.
     pub fn add_raw(&self, raw: &[u8]) -> Result<B256, PoolError> {
-        self.add(PooledTransaction::decode(raw)?)
+        self.counted(self.prepare_raw(raw, None).and_then(|prepared| self.insert(prepared)))
+    }
+
+    /// Like [`TxPool::add_raw`] for many at once: senders are recovered on all cores, and the lock
+    /// is taken once. Results are in the order of the transactions.
+    pub fn add_raw_batch(&self, raw: &[Bytes]) -> Vec<Result<B256, PoolError>> {
+        let prepared = in_parallel(raw, &|raw: &Bytes| self.prepare_raw(raw, None));
+        let mut executable = Vec::new();
+        let results = {
+            let mut inner = self.write();
+            let insert = |prepared: Result<Prepared, PoolError>| {
+                let (hash, inserted) = self.insert_locked(&mut inner, prepared?)?;
+                executable.extend(inserted.executable);
+                Ok(hash)
+            };
+            prepared.into_iter().map(insert).collect::<Vec<_>>()
+        };
+        self.announce(executable);
+        results.into_iter().map(|result| self.counted(result)).collect()
+    }
+
+    /// Like [`TxPool::add_raw`], under a condition that must hold now, in a block on the head's
+    /// number and time and the state `before_head`, and again when it is included. As in op-geth
+    /// the state is that before the head, so that the method tells nothing that is not known.
+    ///
+    /// # Errors
+    /// The rule that the transaction breaks; [`PoolError::ConditionCost`] and
+    /// [`PoolError::Condition`] for the condition.
+    pub fn add_conditional(
+        &self,
+        raw: &[u8],
+        condition: TransactionConditional,
+        before_head: &State,
+    ) -> Result<B256, PoolError> {
+        let condition = self.check_condition(condition, before_head);
+        let prepared = condition.and_then(|condition| self.prepare_raw(raw, Some(condition)));
+        self.counted(prepared.and_then(|prepared| self.insert(prepared)))
+    }
+
+    fn check_condition(
+        &self,
+        mut condition: TransactionConditional,
+        before_head: &State,
+    ) -> Result<TransactionConditional, PoolError> {
+        condition.admit()?;
+        let head = self.head();
+        condition.check_block(head.number, head.timestamp).map_err(|unmet| {
+            PoolError::Condition(format!("failed header check: {}", unmet.text()))
+        })?;
+        let state = condition.check_state(before_head);
+        let state = state.map_err(|error| PoolError::State(error.to_string()))?;
+        state.map_err(|unmet| {
+            PoolError::Condition(format!("failed parent block state check: {}", unmet.text()))
+        })?;
+        Ok(condition)
     }
 
     /// Checks and inserts a transaction; returns its hash.
@@ -152,78 +247,199 @@ impl TxPool {
     /// # Errors
     /// The rule that the transaction breaks.
     pub fn add(&self, tx: PooledTransaction) -> Result<B256, PoolError> {
+        let head = self.head();
+        let size = tx.raw().len();
+        let checked = head
+            .check_stateless(tx.tx(), size, size, &self.config)
+            .and_then(|()| self.prepare(tx, head));
+        self.counted(checked.and_then(|prepared| self.insert(prepared)))
+    }
+
+    fn prepare_raw(
+        &self,
+        raw: &[u8],
+        condition: Option<TransactionConditional>,
+    ) -> Result<Prepared, PoolError> {
+        // What is too long is not even decoded.
+        validate::check_size(
+            raw.len(),
+            self.config.max_tx_bytes.max(self.config.max_blob_tx_bytes),
+        )?;
+        let decoded = DecodedTransaction::decode(raw)?;
         let head = {
             let inner = self.read();
-            if inner.queues.get(&tx.hash()).is_some() {
+            if inner.queues.get(&decoded.hash).is_some() {
                 return Err(PoolError::AlreadyKnown);
             }
             inner.head.clone()
         };
-        head.check_stateless(&tx, &self.config)?;
-        // Who can't pay does not get proofs verified, which takes milliseconds (outside the lock).
-        head.check_account(&tx)?;
+        head.check_stateless(&decoded.tx, decoded.size(), decoded.network_size, &self.config)?;
+        let mut tx = decoded.recover()?;
+        if let Some(condition) = condition {
+            tx = tx.with_condition(condition);
+        }
+        self.prepare(tx, head)
+    }
+
+    fn prepare(&self, tx: PooledTransaction, head: Arc<PoolHead>) -> Result<Prepared, PoolError> {
+        let (tip, minimum) = (tx.tip_cap(), self.config.min_tip);
+        if tip < minimum && !self.config.locals.contains(&tx.sender()) {
+            return Err(PoolError::TipTooLow { tip, minimum });
+        }
+        // Who can't pay does not get proofs verified or authorities recovered, which takes
+        // milliseconds.
+        let view = head.check_account(&tx)?;
         head.check_blobs(&tx)?;
-        let (hash, sender, nonce) = (tx.hash(), tx.sender(), tx.tx().nonce());
-        let executable: Vec<B256> = {
-            let mut inner = self.write();
-            let head = inner.head.clone();
-            let account = head.check_account(&tx)?;
-            let cost = head.full_cost(&tx);
-            let before = inner.queues.next_nonce(sender, account.nonce);
-            inner.queues.insert(
-                tx,
-                account.nonce,
-                account.balance,
-                cost,
-                head.base_fee,
-                &self.config,
-            )?;
-            inner.version += 1;
-            if nonce < before {
-                vec![hash]
-            } else {
-                let run = inner.queues.run(sender, account.nonce);
-                run.skip((before - account.nonce) as usize).map(|e| e.tx.hash()).collect()
-            }
-        };
+        tx.authorities();
+        let cost = head.full_cost(&tx);
+        Ok(Prepared { tx: Arc::new(tx), head, view, cost })
+    }
+
+    fn insert(&self, prepared: Prepared) -> Result<B256, PoolError> {
+        let (hash, inserted) = self.insert_locked(&mut self.write(), prepared)?;
+        self.announce(inserted.executable);
+        Ok(hash)
+    }
+
+    fn insert_locked(
+        &self,
+        inner: &mut Inner,
+        prepared: Prepared,
+    ) -> Result<(B256, Inserted), PoolError> {
+        let Prepared { tx, head, mut view, mut cost } = prepared;
+        let hash = tx.hash();
+        if !Arc::ptr_eq(&head, &inner.head) {
+            // The head moved meanwhile.
+            view = inner.head.check_account(&tx)?;
+            cost = inner.head.full_cost(&tx);
+        }
+        let now = Instant::now();
+        self.expire_locked(inner, now);
+        let inserted = inner.queues.insert(tx, view, cost, &self.config, now)?;
+        inner.version += 1;
+        inner.counters.added += 1;
+        inner.counters.replaced += u64::from(inserted.replaced.is_some());
+        inner.counters.evicted += inserted.evicted.len() as u64;
+        Ok((hash, inserted))
+    }
+
+    fn announce(&self, executable: Vec<B256>) {
         for hash in executable {
             // Nobody listening is not an error.
             let _ = self.pending.send(hash);
         }
-        Ok(hash)
+    }
+
+    fn counted(&self, result: Result<B256, PoolError>) -> Result<B256, PoolError> {
+        if let Err(error) = &result {
+            self.refused.count(error);
+        }
+        result
+    }
+
+    /// Drops what has waited behind a gap for longer than the lifetime. Every head and every
+    /// transaction ask for it; once a minute it is done.
+    fn expire_locked(&self, inner: &mut Inner, now: Instant) {
+        if now.saturating_duration_since(inner.expired_at) < EXPIRY_INTERVAL {
+            return;
+        }
+        inner.expired_at = now;
+        let expired = inner.queues.expire(now, self.config.lifetime);
+        if expired > 0 {
+            inner.version += 1;
+            inner.counters.expired += expired as u64;
+        }
     }
 
     /// Moves the pool to a new head: `included` are the transactions of the blocks that became
-    /// canonical, `reinjected` those that a reorg took out. Reinjected blob transactions find
-    /// their blobs again if the pool still holds them.
+    /// canonical, `reinjected` those that a reorg took out. Reinjected transactions find their
+    /// blobs and conditions again if the pool still holds them.
     pub fn set_head(
         &self,
         head: PoolHead,
         included: &[B256],
-        mut reinjected: Vec<(opal_protocol::TxEnvelope, Address)>,
+        reinjected: Vec<(opal_protocol::TxEnvelope, Address)>,
     ) {
-        let mut inner = self.write();
         let head = Arc::new(head);
+        // State is read before the lock is taken.
+        let (senders, kept) = {
+            let inner = self.read();
+            let senders: Vec<Address> = inner.queues.accounts().keys().copied().collect();
+            let kept = reinjected.iter().map(|(tx, _)| inner.included.get(&tx.tx_hash()).cloned());
+            (senders, kept.collect::<Vec<_>>())
+        };
+        let views = in_parallel(&senders, &|sender: &Address| head.account(*sender));
+        let views: HashMap<Address, AccountView> =
+            senders.into_iter().zip(views).filter_map(|(s, view)| Some((s, view.ok()?))).collect();
+        let whole = reinjected.into_iter().zip(kept).map(|((tx, sender), kept)| {
+            kept.unwrap_or_else(|| Arc::new(PooledTransaction::new(tx, sender, None)))
+        });
+        let mut back: Vec<Prepared> =
+            whole.filter_map(|tx| self.prepare_again(tx, &head)).collect();
+        back.sort_by_key(|prepared| prepared.tx.nonce());
+
+        let mut inner = self.write();
         inner.head = head.clone();
         inner.version += 1;
         for hash in included {
-            if let Some(entry) = inner.queues.remove(hash)
-                && let Some(sidecar) = entry.tx.sidecar()
-            {
-                inner.included.insert(*hash, sidecar.clone(), self.config.max_included_blobs);
+            if let Some(tx) = inner.queues.remove(hash) {
+                inner.counters.included += 1;
+                inner.included.insert(tx, self.config.max_included_blobs);
             }
         }
-        reinjected.sort_by_key(|(tx, _)| tx.nonce());
-        for (tx, sender) in reinjected {
-            let sidecar = inner.included.sidecars.get(&tx.tx_hash()).cloned();
-            let tx = PooledTransaction::new(tx, sender, sidecar);
-            // What no longer fits the new chain is gone, as a fresh transaction would be refused.
-            if let Err(error) = reinsert(&mut inner, &head, tx, &self.config) {
-                tracing::debug!(target: "opal::execution", %error, "transaction lost in a reorg");
+        // An account that can't be read, or came after the reading, is as it was: a transaction
+        // too many does no harm.
+        let moved = inner.queues.move_to(
+            head.base_fee,
+            |sender, old| match views.get(sender) {
+                Some(view) => *view,
+                None => head.account(*sender).unwrap_or(old),
+            },
+            |tx| head.full_cost(tx),
+            |tx| head.still_fits(tx),
+        );
+        inner.counters.dropped += moved.dropped.len() as u64;
+        let mut executable = moved.executable;
+        for prepared in back {
+            let hash = prepared.tx.hash();
+            match self.insert_locked(&mut inner, prepared) {
+                Ok((_, inserted)) => {
+                    inner.counters.reinjected += 1;
+                    executable.extend(inserted.executable);
+                }
+                // As a fresh one would be refused.
+                Err(error) => lost(&hash, &error),
             }
         }
-        for hash in stale(&inner.queues, &head) {
-            inner.queues.remove(&hash);
+        let trimmed = inner.queues.trim_queued(self.config.max_queued);
+        inner.counters.evicted += trimmed.len() as u64;
+        self.expire_locked(&mut inner, Instant::now());
+        drop(inner);
+        self.announce(executable);
+    }
+
+    /// Checks a transaction that comes back out of a block by what may have changed since it was
+    /// checked first.
+    fn prepare_again(&self, tx: Arc<PooledTransaction>, head: &Arc<PoolHead>) -> Option<Prepared> {
+        let check = || {
+            if tx.has_blobs() && tx.sidecar().is_none() {
+                return Err(PoolError::MissingSidecar);
+            }
+            if !head.still_fits(&tx) {
+                return Err(PoolError::GasLimit);
+            }
+            head.check_account(&tx)
+        };
+        match check() {
+            Ok(view) => {
+                tx.authorities();
+                let cost = head.full_cost(&tx);
+                Some(Prepared { tx, head: head.clone(), view, cost })
+            }
+            Err(error) => {
+                lost(&tx.hash(), &error);
+                None
+            }
         }
     }
 
@@ -232,30 +448,27 @@ impl TxPool {
         let mut inner = self.write();
         if inner.queues.remove(hash).is_some() {
             inner.version += 1;
+            inner.counters.dropped += 1;
+            let trimmed = inner.queues.trim_queued(self.config.max_queued);
+            inner.counters.evicted += trimmed.len() as u64;
         }
     }
 
     /// Executable transactions at these fees, best tip first.
-    pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> BestTransactions {
-        let inner = self.read();
-        let head = &inner.head;
-        inner.queues.best(base_fee, blob_base_fee, |sender| {
-            head.account(sender).map_or(0, |account| account.nonce)
-        })
+    pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> BestTransactions<'_> {
+        BestTransactions::new(self, base_fee, blob_base_fee)
     }
 
     /// A transaction of the pool.
-    pub fn get(&self, hash: &B256) -> Option<PooledTransaction> {
-        self.read().queues.get(hash).map(|entry| entry.tx.clone())
+    pub fn get(&self, hash: &B256) -> Option<Arc<PooledTransaction>> {
+        self.read().queues.get(hash).cloned()
     }
 
     /// Blobs of a transaction that waits in the pool or was included lately.
     pub fn sidecar(&self, hash: &B256) -> Option<Sidecar> {
         let inner = self.read();
-        match inner.queues.get(hash) {
-            Some(entry) => entry.tx.sidecar().cloned(),
-            None => inner.included.sidecars.get(hash).cloned(),
-        }
+        let tx = inner.queues.get(hash).or_else(|| inner.included.get(hash))?;
+        tx.sidecar().cloned()
     }
 
     /// The nonce that the account's next transaction needs, executable ones of the pool counted.
@@ -263,24 +476,35 @@ impl TxPool {
     /// # Errors
     /// When state can't be read.
     pub fn next_nonce(&self, sender: Address) -> Result<u64, PoolError> {
-        let inner = self.read();
-        let account = inner.head.account(sender)?;
-        Ok(inner.queues.next_nonce(sender, account.nonce))
+        let head = {
+            let inner = self.read();
+            if let Some(account) = inner.queues.accounts().get(&sender) {
+                return Ok(account.next);
+            }
+            inner.head.clone()
+        };
+        Ok(head.account(sender)?.nonce)
     }
 
     /// Number of executable transactions and of those behind a gap.
     pub fn status(&self) -> (usize, usize) {
         let inner = self.read();
-        let pending = inner
-            .queues
-            .accounts()
-            .keys()
-            .map(|sender| {
-                let nonce = inner.head.account(*sender).map_or(0, |account| account.nonce);
-                inner.queues.run(*sender, nonce).count()
-            })
-            .sum();
+        let pending = inner.queues.executable();
         (pending, inner.queues.len() - pending)
+    }
+
+    /// What the pool holds, and what it did since it began.
+    pub fn stats(&self) -> PoolStats {
+        let inner = self.read();
+        let pending = inner.queues.executable();
+        PoolStats {
+            pending,
+            queued: inner.queues.len() - pending,
+            bytes: inner.queues.bytes(),
+            blobs: inner.queues.blobs(),
+            refused: self.refused.snapshot(),
+            ..inner.counters.stats()
+        }
     }
 
     /// Everything, sorted by sender and nonce.
@@ -288,12 +512,17 @@ impl TxPool {
         let inner = self.read();
         let mut content = PoolContent::default();
         for (sender, account) in inner.queues.accounts() {
-            let nonce = inner.head.account(*sender).map_or(0, |account| account.nonce);
-            let run = inner.queues.next_nonce(*sender, nonce);
-            for (n, entry) in account {
-                let part = if *n < run { &mut content.pending } else { &mut content.queued };
-                part.entry(*sender).or_default().push(entry.tx.clone());
-            }
+            content.add(*sender, account);
+        }
+        content
+    }
+
+    /// What one account has in the pool.
+    pub fn content_of(&self, sender: Address) -> PoolContent {
+        let inner = self.read();
+        let mut content = PoolContent::default();
+        if let Some(account) = inner.queues.accounts().get(&sender) {
+            content.add(sender, account);
         }
         content
     }
@@ -314,37 +543,37 @@ impl TxPool {
     }
 }
 
-fn reinsert(
-    inner: &mut Inner,
-    head: &PoolHead,
-    tx: PooledTransaction,
-    config: &PoolConfig,
-) -> Result<(), PoolError> {
-    // Proofs were checked when the transaction came first; everything else may have changed.
-    if tx.blob_count() > 0 && tx.sidecar().is_none() {
-        return Err(PoolError::MissingSidecar);
-    }
-    let account = head.check_account(&tx)?;
-    let cost = head.full_cost(&tx);
-    inner.queues.insert(tx, account.nonce, account.balance, cost, head.base_fee, config).map(|_| ())
+fn lost(hash: &B256, error: &PoolError) {
+    tracing::debug!(target: "opal::execution", %hash, %error, "transaction lost in a reorg");
 }
 
-/// Transactions whose nonce is used, or that their sender can't pay for any more.
-fn stale(queues: &Queues, head: &PoolHead) -> Vec<B256> {
-    let mut stale = Vec::new();
-    for (sender, account) in queues.accounts() {
-        let Ok(view) = head.account(*sender) else { continue };
-        for (nonce, entry) in account {
-            if *nonce < view.nonce
-                || entry.cost > view.balance
-                || entry.tx.tx().gas_limit() > head.gas_limit
-            {
-                stale.push(entry.tx.hash());
-            }
-        }
+/// `work` on every item, on as many threads as there are cores when there is enough of it. Results
+/// are in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: &(impl Fn(&T) -> R + Sync)) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+    if items.len() < PARALLEL_FROM || threads == 1 {
+        return items.iter().map(work).collect();
     }
-    stale
+    let size = items.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let spawned: Vec<_> = items
+            .chunks(size)
+            .map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<Vec<R>>()))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<R>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        spawned.into_iter().flat_map(join).collect()
+    })
 }
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod test_support;
 #[cfg(test)]
 mod tests;

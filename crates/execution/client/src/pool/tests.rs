@@ -36,8 +36,9 @@ fn refusals_have_the_texts_that_clients_match_on() {
     assert!(text.starts_with("insufficient funds for gas * price + value: balance 1000"), "{text}");
     let text = refusal(chain, &custom(2, |tx| tx.gas_limit = 20_999));
     assert_eq!(text, "intrinsic gas too low: gas 20999, minimum needed 21000");
-    let text = refusal(chain, &custom(2, |tx| tx.gas_limit = 30_000_001));
-    assert_eq!(text, "exceeds block gas limit");
+    let l1 = l1_engine(false);
+    let much = custom(2, |tx| (tx.chain_id, tx.gas_limit) = (L1_CHAIN_ID, 30_000_001));
+    assert_eq!(refusal(l1.chain(), &much), "exceeds block gas limit");
     let text = refusal(chain, &custom(2, |tx| tx.gas_limit = 16_777_217));
     assert_eq!(text, "transaction gas limit too high (cap: 16777216, tx: 16777217)");
     let text = refusal(chain, &custom(2, |tx| tx.max_priority_fee_per_gas = 200 * GWEI));
@@ -142,12 +143,15 @@ fn a_full_pool_evicts_the_cheapest_tail() {
     assert!(chain.pool().get(&cheapest).is_none());
     assert_eq!(chain.pool().status(), (4, 0));
     // A transaction behind a gap is worth nothing now and evicts nobody.
-    assert_eq!(add(&chain, &transfer(4, 7, 90 * GWEI)), Err(PoolError::Underpriced));
+    assert_eq!(add(&chain, &transfer(4, 7, 90 * GWEI)), Err(PoolError::FutureReplacePending));
+    let stats = chain.pool().stats();
+    assert_eq!((stats.added, stats.evicted), (5, 1));
+    assert_eq!((stats.refused["underpriced"], stats.refused["full"]), (1, 1));
 }
 
 #[test]
 fn nobody_leaves_for_a_transaction_that_is_refused() {
-    let chain = l2_chain_with(|config| config.pool.max_bytes = 400);
+    let chain = l2_chain_with(|config| config.pool.max_bytes = 4_400);
     for (from, tip) in [(0, 1), (1, 5), (2, 5)] {
         add(&chain, &transfer(from, 0, tip * GWEI)).unwrap();
     }
@@ -287,6 +291,9 @@ fn wrong_blobs_are_refused() {
     assert_eq!(error.to_string(), "nonce too high: tx nonce 1, gapped nonce 0");
 
     pool.add_raw(&blob_tx(0, 0, good.clone(), 100 * GWEI)).unwrap();
+    let authority = "address already reserved";
+    let plain = tx(L1_CHAIN_ID, 0, 1, RECIPIENT, GWEI, Default::default());
+    assert_eq!(pool.add_raw(&raw(&plain)).unwrap_err().to_string(), authority);
     let pooled = pool.best(0, 0).next().unwrap();
     assert_eq!(pool.add_raw(pooled.raw()), Err(PoolError::MissingSidecar));
     let bumped = pool.add_raw(&blob_tx(0, 0, good.clone(), 199 * GWEI));
@@ -323,6 +330,223 @@ fn accounts_with_delegated_code_send_and_contracts_do_not() {
     add(&chain, &transfer(0, 0, GWEI)).unwrap();
     let refused = add(&chain, &transfer(1, 0, GWEI)).unwrap_err();
     assert!(matches!(refused, PoolError::SenderNotEoa(sender) if sender == signer(1).address()));
+    // One at a time, which may be replaced.
+    let text = "in-flight transaction limit reached for delegated accounts";
+    assert_eq!(refusal(&chain, &transfer(0, 1, GWEI)), text);
+    add(&chain, &replacement(0)).unwrap();
+    chain.pool().remove(&replacement(0).tx_hash());
+    let text = "gapped-nonce tx from delegated accounts";
+    assert_eq!(refusal(&chain, &transfer(0, 1, GWEI)), text);
+}
+
+fn replacement(from: u8) -> opal_protocol::TxEnvelope {
+    custom(from, |tx| {
+        tx.max_fee_per_gas = 200 * GWEI;
+        tx.max_priority_fee_per_gas = 2 * GWEI;
+    })
+}
+
+#[test]
+fn pending_delegations_limit_the_authority() {
+    let engine = l2_engine();
+    let chain = engine.chain();
+    let authority = signer(1).address();
+    // A tuple may delegate a busy account only if it has at most one transaction here.
+    add(chain, &transfer(1, 0, GWEI)).unwrap();
+    add(chain, &transfer(1, 1, GWEI)).unwrap();
+    let delegation = set_code(0, 0, &[1, 1, 2]);
+    assert_eq!(refusal(chain, &delegation), "authority already reserved");
+    chain.pool().remove(&transfer(1, 1, GWEI).tx_hash());
+    add(chain, &delegation).unwrap();
+    assert_eq!(chain.pool().get(&delegation.tx_hash()).unwrap().authorities().len(), 2);
+    let text = "in-flight transaction limit reached for delegated accounts";
+    assert_eq!(refusal(chain, &transfer(1, 1, GWEI)), text);
+    add(chain, &replacement(1)).unwrap();
+    add(chain, &transfer(2, 0, GWEI)).unwrap();
+    assert_eq!(refusal(chain, &transfer(2, 1, GWEI)), text);
+    // With the delegation gone from the pool the account is as before.
+    chain.pool().remove(&delegation.tx_hash());
+    add(chain, &transfer(1, 1, GWEI)).unwrap();
+    assert_eq!(chain.pool().next_nonce(authority).unwrap(), 2);
+    let none = set_code(3, 0, &[]);
+    assert_eq!(refusal(chain, &none), "set code tx must have at least one authorization tuple");
+}
+
+fn set_code(from: u8, nonce: u64, authorities: &[u8]) -> opal_protocol::TxEnvelope {
+    use alloy_consensus::{SignableTransaction, TxEip7702};
+    use alloy_signer::SignerSync;
+    let authorization_list = authorities
+        .iter()
+        .map(|n| {
+            let tuple = alloy_eips::eip7702::Authorization {
+                chain_id: U256::from(L2_CHAIN_ID),
+                address: RECIPIENT,
+                nonce: 0,
+            };
+            let signature = signer(*n).sign_hash_sync(&tuple.signature_hash()).unwrap();
+            tuple.into_signed(signature)
+        })
+        .collect();
+    let tx = TxEip7702 {
+        chain_id: L2_CHAIN_ID,
+        nonce,
+        gas_limit: 200_000,
+        max_fee_per_gas: 100 * GWEI,
+        max_priority_fee_per_gas: GWEI,
+        to: RECIPIENT,
+        authorization_list,
+        ..Default::default()
+    };
+    let signature = signer(from).sign_hash_sync(&tx.signature_hash()).unwrap();
+    opal_protocol::TxEnvelope::Eip7702(tx.into_signed(signature))
+}
+
+#[test]
+fn conditions_are_checked_when_sent_and_when_included() {
+    let engine = l2_engine();
+    let chain = engine.chain();
+    let (pool, genesis) = (chain.pool(), engine.head());
+    let state = chain.state_at(&genesis.hash).unwrap();
+    let send = |from: u8, json: String| {
+        let condition: TransactionConditional = serde_json::from_str(&json).unwrap();
+        pool.add_conditional(&raw(&transfer(from, 0, GWEI)), condition, &state)
+    };
+    // The base fee of L1 is in slot 1 of the predeploy.
+    let l1_block = opal_protocol::predeploys::L1_BLOCK;
+    let (slot, value) = (B256::with_last_byte(1), B256::from(U256::from(10 * GWEI)));
+    let known =
+        |value: B256| format!(r#"{{"knownAccounts":{{"{l1_block}":{{"{slot}":"{value}"}}}}}}"#);
+    let refused = send(0, known(slot)).unwrap_err();
+    assert_eq!((refused.code(), refused.reason()), (-32003, "condition"));
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("failed parent block state check: failed account storage slot"),
+        "{text}"
+    );
+    let refused = send(0, r#"{"blockNumberMin":"0x1"}"#.into()).unwrap_err().to_string();
+    assert_eq!(refused, "failed header check: failed block number minimum constraint");
+    let root = state.storage_root(&l1_block).unwrap();
+    send(0, known(value)).unwrap();
+    send(1, format!(r#"{{"knownAccounts":{{"{l1_block}":"{root}"}}}}"#)).unwrap();
+    // Holds for the head, and will not for the block on it.
+    let gone = send(2, r#"{"blockNumberMax":"0x0"}"#.into()).unwrap();
+    let back = send(3, format!(r#"{{"timestampMax":"{:#x}"}}"#, GENESIS_TIME + 1)).unwrap();
+    let block = extend(&engine, l2_attributes(&genesis, &[]));
+    assert_eq!(block.block.body.transactions.len(), 4);
+    assert!(pool.get(&gone).is_none());
+    // A reorg does not make it unconditional.
+    set_head(&engine, genesis.hash);
+    assert!(pool.get(&back).unwrap().condition().is_some());
+    let mut later = l2_attributes(&genesis, &[]);
+    later.timestamp += 1;
+    let block = extend(&engine, later);
+    assert_eq!(block.block.body.transactions.len(), 3);
+    assert!(pool.get(&back).is_none());
+}
+
+#[test]
+fn conditions_see_what_the_block_has_changed() {
+    let mut genesis = l2_genesis();
+    // Stores the call data's first word in slot 0.
+    let contract = Address::repeat_byte(0x55);
+    let account = serde_json::json!({ "balance": "0x0", "code": "0x5f355f55" });
+    genesis.alloc.insert(contract, serde_json::from_value(account).unwrap());
+    let engine = LocalEngine::new(Chain::from_genesis(&genesis).unwrap());
+    let (pool, genesis) = (engine.chain().pool(), engine.head());
+    let state = engine.chain().state_at(&genesis.hash).unwrap();
+    let store = tx(L2_CHAIN_ID, 0, 0, contract, 2 * GWEI, B256::with_last_byte(7).to_vec().into());
+    pool.add_raw(&raw(&store)).unwrap();
+    let zero = B256::ZERO;
+    let condition = format!(r#"{{"knownAccounts":{{"{contract}":{{"{zero}":"{zero}"}}}}}}"#);
+    let condition: TransactionConditional = serde_json::from_str(&condition).unwrap();
+    let after = pool.add_conditional(&raw(&transfer(1, 0, GWEI)), condition.clone(), &state);
+    let before = pool.add_conditional(&raw(&transfer(2, 0, 3 * GWEI)), condition, &state);
+    let block = extend(&engine, l2_attributes(&genesis, &[]));
+    let hashes: Vec<_> = block.block.body.transactions.iter().map(|tx| tx.tx_hash()).collect();
+    assert_eq!(hashes[1..], [before.unwrap(), store.tx_hash()]);
+    assert!(pool.get(&after.unwrap()).is_none());
+}
+
+#[test]
+fn the_block_and_transaction_limits_on_l1_data_hold() {
+    let engine = l2_engine();
+    let chain = engine.chain();
+    let noise = |from: u8, length: usize| {
+        let data: Vec<u8> =
+            (0..length as u32).flat_map(|n| n.wrapping_mul(2_654_435_769).to_be_bytes()).collect();
+        tx(L2_CHAIN_ID, from, 0, RECIPIENT, u128::from(9 - from) * GWEI, data.into())
+    };
+    let all = [noise(0, 200), noise(1, 20), noise(2, 20), noise(3, 0)];
+    for tx in &all {
+        chain.pool().add(PooledTransaction::decode(&raw(tx)).unwrap()).unwrap();
+    }
+    let sizes = all.each_ref().map(|tx| chain.pool().get(&tx.tx_hash()).unwrap().da_size());
+    assert!(sizes[0] > sizes[1] && sizes[1] + sizes[3] < sizes[1] + sizes[2], "{sizes:?}");
+    // The first is too large alone, the third does not fit beside the second, the last does.
+    chain.da_limits().set(sizes[0] - 1, sizes[1] + sizes[3]);
+    let block = extend(&engine, l2_attributes(&engine.head(), &[]));
+    let hashes: Vec<_> = block.block.body.transactions[1..].iter().map(|tx| tx.tx_hash()).collect();
+    assert_eq!(hashes, [all[1].tx_hash(), all[3].tx_hash()]);
+    chain.da_limits().set(0, 0);
+    let block = extend(&engine, l2_attributes(&engine.head(), &[]));
+    assert_eq!(block.block.body.transactions.len(), 3);
+}
+
+#[test]
+fn a_batch_is_checked_like_single_transactions() {
+    let chain = l2_chain_with(|_| {});
+    let mut batch: Vec<_> =
+        (0..120).map(|n| raw(&transfer(n % 10, u64::from(n / 10), GWEI))).collect();
+    batch.push(batch[0].clone());
+    batch.push(vec![0xff].into());
+    let results = chain.pool().add_raw_batch(&batch);
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 120);
+    assert_eq!(results[120], Err(PoolError::AlreadyKnown));
+    assert!(matches!(results[121], Err(PoolError::Decode(_))));
+    assert_eq!(chain.pool().status(), (120, 0));
+    assert_eq!(
+        chain.pool().content_of(signer(3).address()).pending[&signer(3).address()].len(),
+        12
+    );
+}
+
+#[test]
+fn unprotected_transactions_are_taken_only_if_allowed() {
+    use alloy_consensus::{SignableTransaction, TxLegacy};
+    use alloy_signer::SignerSync;
+    let tx = TxLegacy {
+        chain_id: None,
+        gas_price: 100 * GWEI,
+        gas_limit: 21_000,
+        to: TxKind::Call(RECIPIENT),
+        ..Default::default()
+    };
+    let signature = signer(0).sign_hash_sync(&tx.signature_hash()).unwrap();
+    let tx = opal_protocol::TxEnvelope::Legacy(tx.into_signed(signature));
+    let text = "only replay-protected (EIP-155) transactions allowed over RPC";
+    assert_eq!(refusal(&l2_chain_with(|_| {}), &tx), text);
+    let chain = l2_chain_with(|config| config.pool.allow_unprotected = true);
+    let hash = add(&chain, &tx).unwrap();
+    assert_eq!(chain.pool().get(&hash).unwrap().sender(), signer(0).address());
+}
+
+#[test]
+fn locals_stand_outside_the_price_rules() {
+    let chain = l2_chain_with(|config| {
+        config.pool.min_tip = 2 * GWEI;
+        config.pool.max_transactions = 2;
+        config.pool.locals = [signer(0).address()].into();
+    });
+    assert_eq!(
+        refusal(&chain, &transfer(1, 0, GWEI)),
+        "transaction gas price below minimum: gas tip cap 1000000000, minimum needed 2000000000"
+    );
+    add(&chain, &transfer(0, 0, GWEI)).unwrap();
+    add(&chain, &transfer(1, 0, 2 * GWEI)).unwrap();
+    add(&chain, &transfer(2, 0, 3 * GWEI)).unwrap();
+    assert_eq!(chain.pool().content().pending.len(), 2);
+    assert!(chain.pool().get(&transfer(0, 0, GWEI).tx_hash()).is_some());
+    add(&chain, &transfer(0, 1, GWEI)).unwrap_err();
 }
 
 #[test]

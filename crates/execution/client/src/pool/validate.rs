@@ -3,7 +3,6 @@
 use alloy_consensus::{Transaction, Typed2718, constants::KECCAK_EMPTY};
 use alloy_eips::eip7840::BlobParams;
 use alloy_primitives::{Address, B256, U256};
-use opal_evm::l1_fee::DataSize;
 use opal_evm::{L1FeeParams, State};
 use opal_protocol::TxEnvelope;
 use revm::context_interface::cfg::gas::calculate_initial_tx_gas;
@@ -20,6 +19,8 @@ pub struct PoolHead {
     pub hash: B256,
     /// Number of the parent.
     pub number: u64,
+    /// Time of the parent, in seconds.
+    pub timestamp: u64,
     /// Chain id.
     pub chain_id: u64,
     /// Ethereum rules of the next block.
@@ -46,6 +47,12 @@ const KZG_PRECOMPUTE: u64 = 0;
 pub(super) struct AccountView {
     pub nonce: u64,
     pub balance: U256,
+    /// It has code: of the accounts that may send, only those with a delegation have.
+    pub has_code: bool,
+}
+
+fn has_code(code_hash: B256) -> bool {
+    code_hash != KECCAK_EMPTY && !code_hash.is_zero()
 }
 
 impl PoolHead {
@@ -55,6 +62,7 @@ impl PoolHead {
         Ok(account.map_or_else(AccountView::default, |account| AccountView {
             nonce: account.nonce,
             balance: account.balance,
+            has_code: has_code(account.code_hash),
         }))
     }
 
@@ -62,19 +70,22 @@ impl PoolHead {
     pub(super) fn full_cost(&self, tx: &PooledTransaction) -> U256 {
         let Some(fee) = &self.l1_fee else { return tx.max_cost() };
         tx.max_cost()
-            .saturating_add(fee.l1_cost(&DataSize::of(tx.raw(), fee.fork)))
+            .saturating_add(fee.l1_cost(tx.data_size()))
             .saturating_add(fee.operator_fee(tx.tx().gas_limit()))
     }
 
-    /// Cheap rules that need neither the account nor the other transactions.
+    /// Cheap rules that need neither the sender nor the other transactions. `size` is that of the
+    /// encoding without blobs, `network_size` that with them.
     pub(super) fn check_stateless(
         &self,
-        pooled: &PooledTransaction,
+        tx: &TxEnvelope,
+        size: usize,
+        network_size: usize,
         config: &PoolConfig,
     ) -> Result<(), PoolError> {
-        let tx = pooled.tx();
         self.check_type(tx)?;
         match tx.chain_id() {
+            None if config.allow_unprotected => {}
             None => return Err(PoolError::NotReplayProtected),
             Some(id) if id != self.chain_id => {
                 return Err(PoolError::InvalidSender(format!(
@@ -84,34 +95,34 @@ impl PoolHead {
             }
             Some(_) => {}
         }
-        if pooled.raw().len() > config.max_tx_bytes {
-            return Err(PoolError::Oversized {
-                size: pooled.raw().len(),
-                limit: config.max_tx_bytes,
-            });
-        }
+        check_size(size, config.max_tx_bytes)?;
+        check_size(network_size, config.max_blob_tx_bytes)?;
         if tx.nonce() == u64::MAX {
             return Err(PoolError::NonceMax);
         }
         self.check_init_code(tx)?;
+        self.check_gas_cap(tx)?;
         if tx.gas_limit() > self.gas_limit {
             return Err(PoolError::GasLimit);
         }
+        if tx.max_priority_fee_per_gas().is_some_and(|tip| tip > tx.max_fee_per_gas()) {
+            return Err(PoolError::TipAboveFeeCap);
+        }
         self.check_gas(tx)?;
-        let (tip, fee) = (
-            tx.max_priority_fee_per_gas().unwrap_or_else(|| tx.max_fee_per_gas()),
-            tx.max_fee_per_gas(),
-        );
-        if tip > fee {
-            return Err(PoolError::TipAboveFeeCap { tip, fee });
-        }
-        if tip < config.min_tip {
-            return Err(PoolError::TipTooLow { tip, minimum: config.min_tip });
-        }
         if tx.authorization_list().is_some_and(|list| list.is_empty()) {
             return Err(PoolError::EmptyAuthorizationList);
         }
         Ok(())
+    }
+
+    /// What of the stateless rules a new head may change: whether a transaction that was taken
+    /// once could still run.
+    pub(super) fn still_fits(&self, pooled: &PooledTransaction) -> bool {
+        let tx = pooled.tx();
+        let version = u8::from(self.spec_id.is_enabled_in(SpecId::OSAKA));
+        tx.gas_limit() <= self.gas_limit
+            && self.check_gas_cap(tx).is_ok()
+            && pooled.sidecar().is_none_or(|sidecar| u8::from(sidecar.is_eip7594()) == version)
     }
 
     fn check_type(&self, tx: &TxEnvelope) -> Result<(), PoolError> {
@@ -137,13 +148,16 @@ impl PoolHead {
         Ok(())
     }
 
-    fn check_gas(&self, tx: &TxEnvelope) -> Result<(), PoolError> {
-        if self.spec_id.is_enabled_in(SpecId::OSAKA) {
-            const CAP: u64 = revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
-            if tx.gas_limit() > CAP {
-                return Err(PoolError::GasLimitTooHigh { cap: CAP, tx: tx.gas_limit() });
-            }
+    /// EIP-7825.
+    fn check_gas_cap(&self, tx: &TxEnvelope) -> Result<(), PoolError> {
+        const CAP: u64 = revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
+        if self.spec_id.is_enabled_in(SpecId::OSAKA) && tx.gas_limit() > CAP {
+            return Err(PoolError::GasLimitTooHigh { cap: CAP, tx: tx.gas_limit() });
         }
+        Ok(())
+    }
+
+    fn check_gas(&self, tx: &TxEnvelope) -> Result<(), PoolError> {
         let (accounts, slots) = tx.access_list().map_or((0, 0), |list| {
             (list.len() as u64, list.iter().map(|item| item.storage_keys.len() as u64).sum())
         });
@@ -210,7 +224,8 @@ impl PoolHead {
         if tx.tx().nonce() < account.nonce {
             return Err(PoolError::NonceTooLow { state: account.nonce, tx: tx.tx().nonce() });
         }
-        if account.code_hash != KECCAK_EMPTY && !account.code_hash.is_zero() {
+        let has_code = has_code(account.code_hash);
+        if has_code {
             let code = match account.code {
                 Some(code) => code,
                 None => self.state.code_by_hash_ref(account.code_hash).map_err(state)?,
@@ -223,6 +238,10 @@ impl PoolHead {
         if cost > account.balance {
             return Err(PoolError::InsufficientFunds { balance: account.balance, cost });
         }
-        Ok(AccountView { nonce: account.nonce, balance: account.balance })
+        Ok(AccountView { nonce: account.nonce, balance: account.balance, has_code })
     }
+}
+
+pub(super) fn check_size(size: usize, limit: usize) -> Result<(), PoolError> {
+    if size > limit { Err(PoolError::Oversized { size, limit }) } else { Ok(()) }
 }

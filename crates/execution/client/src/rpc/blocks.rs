@@ -138,7 +138,7 @@ impl Rpc {
             })
             .collect();
         let transactions = if full {
-            let rpc = |tx: &crate::pool::PooledTransaction| {
+            let rpc = |tx: &std::sync::Arc<crate::pool::PooledTransaction>| {
                 RpcTransaction::new(tx.tx(), tx.sender(), None)
             };
             BlockTransactions::Full(transactions.iter().map(rpc).collect())

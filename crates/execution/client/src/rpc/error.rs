@@ -56,7 +56,7 @@ pub(super) fn reverted(output: &Bytes) -> ErrorObjectOwned {
 }
 
 pub(super) fn pool(error: &PoolError) -> ErrorObjectOwned {
-    server(error.to_string())
+    ErrorObjectOwned::owned(error.code(), error.to_string(), None::<()>)
 }
 
 pub(super) fn chain(error: &ChainError) -> ErrorObjectOwned {

@@ -1,6 +1,7 @@
 //! Sending transactions, and looking into the pool.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use alloy_consensus::Transaction;
 use alloy_primitives::{Address, Bytes, U64};
@@ -31,15 +32,15 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.blocking("txpool_content", |rpc, _| {
         let PoolContent { pending, queued } = rpc.chain.pool().content();
-        let all = |half: BTreeMap<Address, Vec<PooledTransaction>>| {
+        let all = |half: BTreeMap<Address, Vec<Arc<PooledTransaction>>>| {
             by_account(half, &|tx| RpcTransaction::new(tx.tx(), tx.sender(), None))
         };
         Ok(Halves { pending: all(pending), queued: all(queued) })
     });
     registry.blocking("txpool_contentFrom", |rpc, params| {
         let address: Address = params.one()?;
-        let PoolContent { mut pending, mut queued } = rpc.chain.pool().content();
-        let one = |half: &mut BTreeMap<Address, Vec<PooledTransaction>>| {
+        let PoolContent { mut pending, mut queued } = rpc.chain.pool().content_of(address);
+        let one = |half: &mut BTreeMap<Address, Vec<Arc<PooledTransaction>>>| {
             let transactions = half.remove(&address).unwrap_or_default();
             by_nonce(&transactions, &|tx| RpcTransaction::new(tx.tx(), tx.sender(), None))
         };
@@ -47,13 +48,13 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.blocking("txpool_inspect", |rpc, _| {
         let PoolContent { pending, queued } = rpc.chain.pool().content();
-        let all = |half: BTreeMap<Address, Vec<PooledTransaction>>| by_account(half, &summary);
+        let all = |half: BTreeMap<Address, Vec<Arc<PooledTransaction>>>| by_account(half, &summary);
         Ok(Halves { pending: all(pending), queued: all(queued) })
     });
 }
 
 fn by_account<T>(
-    half: BTreeMap<Address, Vec<PooledTransaction>>,
+    half: BTreeMap<Address, Vec<Arc<PooledTransaction>>>,
     show: &impl Fn(&PooledTransaction) -> T,
 ) -> BTreeMap<String, ByNonce<T>> {
     // Keys carry the address checksum, as geth's do.
@@ -61,7 +62,7 @@ fn by_account<T>(
 }
 
 fn by_nonce<T>(
-    transactions: &[PooledTransaction],
+    transactions: &[Arc<PooledTransaction>],
     show: &impl Fn(&PooledTransaction) -> T,
 ) -> ByNonce<T> {
     transactions.iter().map(|tx| (tx.tx().nonce().to_string(), show(tx))).collect()

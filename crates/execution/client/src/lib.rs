@@ -11,6 +11,7 @@
 
 mod builder;
 mod chain;
+mod disk;
 mod engine;
 mod payload_id;
 mod pool;
@@ -20,7 +21,9 @@ mod rules;
 mod testing;
 
 pub use builder::{BuiltPayload, DaLimits};
-pub use chain::{Chain, ChainConfig, ChainError, ChainEvent, StoredBlock};
+pub use chain::{Chain, ChainConfig, ChainError, ChainEvent, StorageConfig, StoredBlock};
+pub use disk::database::{Checked, Database, DatabaseStats};
+pub use disk::{DiskError, Identity};
 pub use engine::{
     EngineError, ForkchoiceState, ForkchoiceUpdated, LocalEngine, OutputV0, PayloadStatus,
 };

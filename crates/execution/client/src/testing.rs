@@ -14,7 +14,7 @@ use alloy_signer_local::PrivateKeySigner;
 use opal_protocol::{DepositTransaction, PayloadAttributes, TxEnvelope, predeploys};
 use serde_json::json;
 
-use crate::{Chain, ChainConfig, ForkchoiceState, LocalEngine, SealedBlock};
+use crate::{Chain, ChainConfig, ForkchoiceState, LocalEngine, SealedBlock, StorageConfig};
 
 pub const L2_CHAIN_ID: u64 = 901;
 pub const L1_CHAIN_ID: u64 = 900;
@@ -296,4 +296,22 @@ pub fn blob_tx(from: u8, nonce: u64, sidecar: BlobTransactionSidecarVariant, fee
     };
     let signed = sign(&signer(from), TxEip4844WithSidecar { tx, sidecar });
     alloy_consensus::EthereumTxEnvelope::Eip4844(signed).encoded_2718().into()
+}
+
+/// A durable L2 chain's engine, with small flushes.
+pub fn l2_engine_in(dir: &std::path::Path) -> Result<LocalEngine, crate::ChainError> {
+    l2_engine_with(dir, |_, _| {})
+}
+
+/// Like [`l2_engine_in`] with limits that the test sets.
+pub fn l2_engine_with(
+    dir: &std::path::Path,
+    change: impl FnOnce(&mut ChainConfig, &mut StorageConfig),
+) -> Result<LocalEngine, crate::ChainError> {
+    let mut config = ChainConfig { memory_blocks: 4, state_window: 4, ..Default::default() };
+    let mut storage = StorageConfig { flush_blocks: 8, ..StorageConfig::new(dir) };
+    change(&mut config, &mut storage);
+    let genesis = l2_genesis();
+    let spec = crate::ChainSpec::from_genesis(&genesis).unwrap();
+    Ok(LocalEngine::new(Chain::open(spec, &genesis, config, storage)?))
 }

@@ -1,9 +1,11 @@
 //! The chain: one value that holds blocks, states, labels and the pool of one chain, of either
 //! layer. It executes what it imports; who asks it to is the [engine](crate::engine).
 
+mod durable;
+mod history;
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
@@ -13,8 +15,11 @@ use opal_protocol::{Block, Receipt, SealedBlock};
 use tokio::sync::broadcast;
 
 use crate::builder::DaLimits;
+use crate::disk::DiskError;
 use crate::pool::{PoolConfig, PoolHead, TxPool};
 use crate::rules;
+use durable::Durable;
+pub use durable::StorageConfig;
 pub use store::StoredBlock;
 use store::{Store, Transition};
 
@@ -30,6 +35,9 @@ pub struct ChainConfig {
     pub max_states: u64,
     /// Blocks outside the canonical chain that are kept (default 4096).
     pub max_fork_blocks: usize,
+    /// Canonical blocks behind the head that stay in memory although they are on the disk
+    /// (default 256). A chain without a data directory keeps all.
+    pub memory_blocks: u64,
     /// Limits of the pool.
     pub pool: PoolConfig,
 }
@@ -40,6 +48,7 @@ impl Default for ChainConfig {
             state_window: 1024,
             max_states: 16_384,
             max_fork_blocks: 4096,
+            memory_blocks: 256,
             pool: PoolConfig::default(),
         }
     }
@@ -87,6 +96,10 @@ pub enum ChainError {
     /// State could not be read; a fault of this node, not of the block.
     #[error("state: {0}")]
     State(String),
+    /// The chain's data cannot be read or written. After a failed write nothing is promised any
+    /// more until a restart.
+    #[error(transparent)]
+    Storage(#[from] DiskError),
 }
 
 /// Events that a slow subscriber may lag behind before it loses the oldest.
@@ -99,6 +112,10 @@ const BUILT_BACKLOG: usize = 8;
 pub struct Chain {
     spec: Arc<ChainSpec>,
     genesis: SealedBlock,
+    /// Where the chain lasts; `None` for one in memory.
+    durable: Option<Durable>,
+    /// For the thread that flushes.
+    this: Weak<Chain>,
     store: RwLock<Store>,
     /// Serializes everything that changes the chain; reads go on meanwhile.
     changing: Mutex<Vec<StoredWithState>>,
@@ -140,31 +157,45 @@ impl Chain {
         genesis: &Genesis,
         config: ChainConfig,
     ) -> Result<Arc<Self>, ChainError> {
+        Self::build::<()>(spec, genesis, config, |_, _| Ok(None)).map(|(chain, ())| chain)
+    }
+
+    /// A chain at its genesis, over the storage that `open` gives for it.
+    fn build<R: Default>(
+        spec: ChainSpec,
+        genesis: &Genesis,
+        config: ChainConfig,
+        open: impl FnOnce(&ChainSpec, &SealedBlock) -> Result<Option<(Durable, R)>, ChainError>,
+    ) -> Result<(Arc<Self>, R), ChainError> {
         let (block, state) = opal_evm::genesis(&spec, genesis)
             .map_err(|error| ChainError::Genesis(error.to_string()))?;
+        let root = rules::withdrawals_storage_root(&spec, block.header(), &state);
         let stored = StoredBlock {
-            withdrawals_storage_root: rules::withdrawals_storage_root(
-                &spec,
-                block.header(),
-                &state,
-            )
-            .map_err(ChainError::State)?,
+            withdrawals_storage_root: root.map_err(ChainError::State)?,
             l1_fee: None,
             block: block.clone(),
             receipts: Vec::new(),
             senders: Vec::new(),
         };
         let head = rules::pool_head(&spec, &block, state.clone()).map_err(ChainError::State)?;
+        let (durable, recovered) = match open(&spec, &block)? {
+            Some((durable, recovered)) => (Some(durable), recovered),
+            None => (None, R::default()),
+        };
+        let disk = durable.as_ref().map(|durable| durable.disk().clone());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
-        Ok(Arc::new(Self {
+        let chain = Arc::new_cyclic(|this| Self {
             spec: Arc::new(spec),
             genesis: block,
-            store: RwLock::new(Store::new(stored, state, &config)),
+            durable,
+            this: this.clone(),
+            store: RwLock::new(Store::new(stored, state, &config, disk)),
             changing: Mutex::new(Vec::new()),
             pool: TxPool::new(config.pool, head),
             da_limits: DaLimits::default(),
             events,
-        }))
+        });
+        Ok((chain, recovered))
     }
 
     // The store is changed by few plain assignments that don't panic; going on after a panic
@@ -177,7 +208,16 @@ impl Chain {
         self.store.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// Waits for the right to change the chain. Where the disk has fallen behind by too many
+    /// blocks, this waits for it, too.
     pub(crate) fn change(&self) -> ChangeGuard<'_> {
+        if let Some(durable) = &self.durable {
+            durable.wait_for_room();
+        }
+        self.change_now()
+    }
+
+    fn change_now(&self) -> ChangeGuard<'_> {
         ChangeGuard(self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
@@ -209,29 +249,26 @@ impl Chain {
 
     /// End of the canonical chain.
     pub fn head(&self) -> SealedBlock {
-        self.labelled(|labels| labels.head)
+        self.labelled(|labels| &labels.head)
     }
 
     /// The block that consensus calls safe.
     pub fn safe(&self) -> SealedBlock {
-        self.labelled(|labels| labels.safe)
+        self.labelled(|labels| &labels.safe)
     }
 
     /// The block that consensus calls final.
     pub fn finalized(&self) -> SealedBlock {
-        self.labelled(|labels| labels.finalized)
+        self.labelled(|labels| &labels.finalized)
     }
 
-    fn labelled(&self, label: impl Fn(&store::Labels) -> B256) -> SealedBlock {
-        let store = self.read();
-        // Labels always name stored blocks; genesis is the answer that can't be wrong.
-        let block = store.block(&label(&store.labels)).map(|stored| stored.block.clone());
-        block.unwrap_or_else(|| self.genesis.clone())
+    fn labelled(&self, label: impl Fn(&store::Labels) -> &Arc<StoredBlock>) -> SealedBlock {
+        label(&self.read().labels).block.clone()
     }
 
     /// A block, canonical or not, with receipts and senders.
     pub fn stored(&self, hash: &B256) -> Option<Arc<StoredBlock>> {
-        self.read().block(hash).cloned()
+        self.read().block(hash)
     }
 
     /// A block, canonical or not.
@@ -251,14 +288,17 @@ impl Chain {
 
     /// The canonical block at a height, with receipts and senders.
     pub fn stored_by_number(&self, number: u64) -> Option<Arc<StoredBlock>> {
-        let store = self.read();
-        let hash = store.canonical_hash(number)?;
-        store.block(&hash).cloned()
+        self.read().block_by_number(number)
     }
 
     /// Hash of the canonical block at a height.
     pub fn canonical_hash(&self, number: u64) -> Option<B256> {
         self.read().canonical_hash(number)
+    }
+
+    /// The canonical header at a height, without its block being read.
+    pub fn header_by_number(&self, number: u64) -> Option<Header> {
+        self.read().header_by_number(number)
     }
 
     /// Receipts of a block.
@@ -268,18 +308,7 @@ impl Chain {
 
     /// The canonical block that holds a transaction, and its index there.
     pub fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
-        self.read().transaction(hash).map(|(block, index)| (block.clone(), index))
-    }
-
-    /// State after a block.
-    ///
-    /// # Errors
-    /// When the block is not known or its state was dropped.
-    pub fn state_at(&self, hash: &B256) -> Result<State, ChainError> {
-        let store = self.read();
-        let block = store.block(hash).ok_or(ChainError::UnknownBlock(*hash))?;
-        let number = block.number();
-        store.state(hash).cloned().ok_or(ChainError::StateUnavailable { hash: *hash, number })
+        self.read().transaction(hash)
     }
 
     /// Hash of the ancestor of `from` at a height, for the `BLOCKHASH` instruction.
@@ -295,34 +324,7 @@ impl Chain {
     /// Whether the block is on the canonical chain.
     pub fn is_canonical(&self, hash: &B256) -> bool {
         let store = self.read();
-        store.block(hash).is_some_and(|block| store.is_canonical(block))
-    }
-
-    /// State after a block, executing again from the nearest kept state if it was dropped.
-    pub(crate) fn ensure_state(&self, hash: B256) -> Result<State, ChainError> {
-        let mut replay = Vec::new();
-        let mut cursor = hash;
-        let mut state = loop {
-            let block = self.stored(&cursor).ok_or(ChainError::UnknownBlock(cursor))?;
-            match self.state_at(&cursor) {
-                Ok(state) => break state,
-                Err(ChainError::StateUnavailable { .. }) => {
-                    cursor = block.block.header().parent_hash;
-                    replay.push(block);
-                }
-                Err(error) => return Err(error),
-            }
-        };
-        let replayed = !replay.is_empty();
-        for stored in replay.into_iter().rev() {
-            let parent = stored.block.header().parent_hash;
-            let executed = self.execute(parent, &stored.block.block, &stored.senders, &state)?;
-            state = executed.state;
-        }
-        if replayed {
-            self.write().put_state(hash, state.clone());
-        }
-        Ok(state)
+        store.block(hash).is_some_and(|block| store.is_canonical(&block))
     }
 
     fn execute(
@@ -379,23 +381,28 @@ impl Chain {
         guard: &mut ChangeGuard<'_>,
         block: &SealedBlock,
     ) -> Result<(), ChainError> {
-        if self.stored(&block.hash).is_some() {
-            return Ok(());
+        if self.read().contains(&block.hash) {
+            return self.make_durable();
         }
         let built = guard.0.iter().position(|(built, _)| built.block.hash == block.hash);
         if let Some(position) = built {
             let (stored, state) = guard.0.remove(position);
+            // One sync for both: nobody but this process knows the block until forkchoice makes
+            // it canonical.
+            self.journal_block(&stored)?;
             self.write().insert(stored, state);
             return Ok(());
         }
         let parent = block.header().parent_hash;
-        if self.stored(&parent).is_none() {
+        if !self.read().contains(&parent) {
             return Err(ChainError::UnknownParent(parent));
         }
         let senders = self.senders(block)?;
         let state = self.ensure_state(parent)?;
         let executed = self.execute(parent, &block.block, &senders, &state)?;
         let (stored, state) = self.stored_block(executed, senders)?;
+        self.journal_block(&stored)?;
+        self.make_durable()?;
         self.write().insert(stored, state);
         Ok(())
     }
@@ -422,27 +429,37 @@ impl Chain {
         finalized: Option<B256>,
     ) -> Result<(), ChainError> {
         let state = self.ensure_state(head)?;
-        let block = self.block_by_hash(&head).ok_or(ChainError::UnknownBlock(head))?;
+        let change = self.read().plan(head).ok_or(ChainError::UnknownBlock(head))?;
+        let block = change.head().block.clone();
         let moved = self.head().hash != head;
         let pool_head = match moved {
-            true => Some(rules::pool_head(&self.spec, &block, state).map_err(ChainError::State)?),
+            true => {
+                let head = rules::pool_head(&self.spec, &block, state.clone());
+                Some(head.map_err(ChainError::State)?)
+            }
             false => None,
         };
-        let transition = {
+        let label = |hash: Option<B256>| match hash {
+            Some(hash) => self.stored(&hash).ok_or(ChainError::UnknownBlock(hash)).map(Some),
+            None => Ok(None),
+        };
+        let (safe, finalized) = (label(safe)?, label(finalized)?);
+        self.journal_change(&change, safe.as_ref(), finalized.as_ref())?;
+        {
             let mut store = self.write();
-            let transition = store.set_head(head).ok_or(ChainError::UnknownBlock(head))?;
-            if let Some(hash) = safe {
-                store.labels.safe = hash;
+            store.apply(&change);
+            if let Some(safe) = safe {
+                store.labels.safe = safe;
             }
-            if let Some(hash) = finalized {
-                store.labels.finalized = hash;
+            if let Some(finalized) = finalized {
+                store.labels.finalized = finalized;
             }
             store.prune();
-            transition
-        };
+        }
+        self.start_flush(state);
         if let Some(pool_head) = pool_head {
-            self.update_pool(pool_head, &transition);
-            self.announce(transition, block);
+            self.update_pool(pool_head, &change);
+            self.announce(change, block);
         }
         Ok(())
     }
@@ -473,7 +490,7 @@ impl Chain {
                 let _ = self.events.send(ChainEvent::NewHead(stored));
             }
         } else {
-            let Transition { removed, added } = transition;
+            let Transition { removed, added, .. } = transition;
             let _ = self.events.send(ChainEvent::Reorg { removed, added, head });
         }
     }

@@ -1,19 +1,24 @@
-//! What the chain remembers: blocks by hash, the canonical chain, and states of recent blocks.
+//! What the chain holds in memory: blocks that are not flushed or were flushed lately, the
+//! canonical chain over them, and states of recent blocks.
 //!
 //! ```text
-//!   blocks by hash ──┬── canonical[number] ── genesis … finalized … safe … head
-//!                    └── forks (until finality passes their height)
-//!   states: head − window … head, and those of genesis, safe and finalized
+//!   disk: genesis … ───────────────┐ flushed
+//!   canonical in memory:      base ┴──────────── finalized … safe … head
+//!   forks: blocks by hash, until finality passes their height
+//!   states: head − window … head, and those of genesis, safe and finalized block
 //! ```
+//! A chain without a disk has its base at genesis and holds everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use alloy_consensus::Header;
 use alloy_primitives::{Address, B256};
 use opal_evm::{L1FeeParams, State};
 use opal_protocol::{Receipt, SealedBlock};
 
 use super::ChainConfig;
+use crate::disk::{Disk, DiskError};
 
 /// A block with what its execution gave.
 #[derive(Debug)]
@@ -35,168 +40,325 @@ impl StoredBlock {
     pub fn number(&self) -> u64 {
         self.block.header().number
     }
+
+    pub(crate) fn hash(&self) -> B256 {
+        self.block.hash
+    }
+
+    pub(crate) fn parent_hash(&self) -> B256 {
+        self.block.header().parent_hash
+    }
 }
 
-/// How the canonical chain changed.
-#[derive(Debug, Default)]
+/// How the canonical chain changes.
+#[derive(Debug)]
 pub(crate) struct Transition {
-    /// Blocks that left, newest first.
+    /// The last block that stays.
+    pub common: Arc<StoredBlock>,
+    /// Blocks that leave, newest first.
     pub removed: Vec<Arc<StoredBlock>>,
-    /// Blocks that came, oldest first.
+    /// Blocks that come, oldest first.
     pub added: Vec<Arc<StoredBlock>>,
 }
 
+impl Transition {
+    /// The end of the chain after it.
+    pub fn head(&self) -> &Arc<StoredBlock> {
+        self.added.last().unwrap_or(&self.common)
+    }
+
+    /// Whether the blocks that leave are all here, so that they can stay as a fork.
+    pub fn keeps_removed(&self) -> bool {
+        let next = self.common.number().saturating_add(1);
+        self.removed.last().is_none_or(|oldest| oldest.number() == next)
+    }
+}
+
 /// The three labels of the Engine API.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    pub head: B256,
-    pub safe: B256,
-    pub finalized: B256,
+    pub head: Arc<StoredBlock>,
+    pub safe: Arc<StoredBlock>,
+    pub finalized: Arc<StoredBlock>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Store {
+    genesis: Arc<StoredBlock>,
     blocks: HashMap<B256, Arc<StoredBlock>>,
+    /// Hashes above the finalized height, to find forks by.
     by_number: BTreeMap<u64, Vec<B256>>,
-    states: HashMap<B256, State>,
-    /// Hash by height above genesis.
-    canonical: Vec<B256>,
-    genesis_number: u64,
+    /// States with the numbers of their blocks.
+    states: HashMap<B256, (u64, State)>,
+    /// Hashes by height above `base`.
+    canonical: VecDeque<B256>,
+    base: u64,
     transactions: HashMap<B256, (B256, u32)>,
     pub labels: Labels,
+    disk: Option<Arc<Disk>>,
     state_window: u64,
     max_states: u64,
     max_fork_blocks: usize,
+    memory_blocks: u64,
 }
 
 impl Store {
-    pub fn new(genesis: StoredBlock, state: State, config: &ChainConfig) -> Self {
-        let (hash, number) = (genesis.block.hash, genesis.number());
+    pub fn new(
+        genesis: StoredBlock,
+        state: State,
+        config: &ChainConfig,
+        disk: Option<Arc<Disk>>,
+    ) -> Self {
+        let genesis = Arc::new(genesis);
+        let (hash, number) = (genesis.hash(), genesis.number());
+        let label = || genesis.clone();
         Self {
-            blocks: HashMap::from([(hash, Arc::new(genesis))]),
+            blocks: HashMap::from([(hash, label())]),
             by_number: BTreeMap::from([(number, vec![hash])]),
-            states: HashMap::from([(hash, state)]),
-            canonical: vec![hash],
-            genesis_number: number,
+            states: HashMap::from([(hash, (number, state))]),
+            canonical: VecDeque::from([hash]),
+            base: number,
             transactions: HashMap::new(),
-            labels: Labels { head: hash, safe: hash, finalized: hash },
+            labels: Labels { head: label(), safe: label(), finalized: label() },
+            disk,
             state_window: config.state_window,
             max_states: config.max_states,
             max_fork_blocks: config.max_fork_blocks,
+            memory_blocks: config.memory_blocks,
+            genesis,
         }
     }
 
-    pub fn block(&self, hash: &B256) -> Option<&Arc<StoredBlock>> {
-        self.blocks.get(hash)
+    /// Makes the last flushed block the head of a store that is new.
+    pub fn resume(&mut self, head: Arc<StoredBlock>) {
+        self.base = head.number().saturating_add(1);
+        self.canonical.clear();
+        self.labels = Labels { head: head.clone(), safe: head.clone(), finalized: head };
+    }
+
+    /// What the disk answers. A disk that fails to answer is trusted no more: the chain goes on
+    /// reading, and promises nothing.
+    fn on_disk<T>(&self, read: impl FnOnce(&Disk) -> Result<Option<T>, DiskError>) -> Option<T> {
+        let disk = self.disk.as_deref()?;
+        read(disk).unwrap_or_else(|error| {
+            tracing::error!(target: "opal::execution", %error, "cannot read the chain's data");
+            disk.fail(&error);
+            None
+        })
+    }
+
+    pub fn block(&self, hash: &B256) -> Option<Arc<StoredBlock>> {
+        let labels = [&self.labels.head, &self.labels.safe, &self.labels.finalized];
+        if let Some(block) = self.blocks.get(hash) {
+            return Some(block.clone());
+        }
+        if let Some(block) = labels.into_iter().find(|block| block.hash() == *hash) {
+            return Some(block.clone());
+        }
+        self.on_disk(|disk| match disk.number(hash)? {
+            Some(number) => disk.block(number),
+            None => Ok(None),
+        })
+        .filter(|block| block.hash() == *hash)
+    }
+
+    /// Whether a block is known, at little cost.
+    pub fn contains(&self, hash: &B256) -> bool {
+        self.blocks.contains_key(hash) || self.on_disk(|disk| disk.number(hash)).is_some()
+    }
+
+    pub fn block_by_number(&self, number: u64) -> Option<Arc<StoredBlock>> {
+        if number < self.base && number != self.genesis.number() {
+            return self.on_disk(|disk| disk.block(number));
+        }
+        self.block(&self.canonical_hash(number)?)
+    }
+
+    pub fn header_by_number(&self, number: u64) -> Option<Header> {
+        if number < self.base && number != self.genesis.number() {
+            return self.on_disk(|disk| disk.header(number)).map(|(_, header)| header);
+        }
+        self.block_by_number(number).map(|block| block.block.header().clone())
     }
 
     pub fn state(&self, hash: &B256) -> Option<&State> {
-        self.states.get(hash)
+        self.states.get(hash).map(|(_, state)| state)
     }
 
     pub fn canonical_hash(&self, number: u64) -> Option<B256> {
-        let height = usize::try_from(number.checked_sub(self.genesis_number)?).ok()?;
-        self.canonical.get(height).copied()
+        if number == self.genesis.number() {
+            return Some(self.genesis.hash());
+        }
+        match number.checked_sub(self.base) {
+            Some(height) => self.canonical.get(usize::try_from(height).ok()?).copied(),
+            None => self.on_disk(|disk| disk.hash(number)),
+        }
     }
 
     pub fn is_canonical(&self, block: &StoredBlock) -> bool {
-        self.canonical_hash(block.number()) == Some(block.block.hash)
+        self.canonical_hash(block.number()) == Some(block.hash())
     }
 
-    pub fn transaction(&self, hash: &B256) -> Option<(&Arc<StoredBlock>, usize)> {
-        let (block, index) = self.transactions.get(hash)?;
-        Some((self.blocks.get(block)?, *index as usize))
+    pub fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
+        match self.transactions.get(hash) {
+            Some((block, index)) => Some((self.block(block)?, *index as usize)),
+            // Of a block that has left the chain the disk may still speak until the next flush.
+            None => self
+                .on_disk(|disk| disk.transaction(hash))
+                .filter(|(block, _)| self.is_canonical(block)),
+        }
     }
 
     /// Hash of the ancestor of `from` (itself included) at this height.
     pub fn ancestor(&self, from: B256, number: u64) -> Option<B256> {
-        let mut block = self.blocks.get(&from)?;
+        let mut block = self.block(&from)?;
         loop {
             if block.number() == number {
-                return Some(block.block.hash);
+                return Some(block.hash());
             }
             if block.number() < number {
                 return None;
             }
-            if self.is_canonical(block) {
+            if self.is_canonical(&block) {
                 return self.canonical_hash(number);
             }
-            block = self.blocks.get(&block.block.header().parent_hash)?;
+            block = self.block(&block.parent_hash())?;
         }
     }
 
     pub fn is_ancestor(&self, ancestor: &B256, of: B256) -> bool {
-        self.blocks
-            .get(ancestor)
+        self.block(ancestor)
             .is_some_and(|block| self.ancestor(of, block.number()) == Some(*ancestor))
     }
 
     /// Keeps a state that was computed again.
-    pub fn put_state(&mut self, hash: B256, state: State) {
-        if self.blocks.contains_key(&hash) {
-            self.states.insert(hash, state);
-        }
+    pub fn put_state(&mut self, block: &StoredBlock, state: State) {
+        self.states.insert(block.hash(), (block.number(), state));
     }
 
     pub fn insert(&mut self, block: StoredBlock, state: State) {
-        let (hash, number) = (block.block.hash, block.number());
-        if self.blocks.insert(hash, Arc::new(block)).is_none() {
-            self.by_number.entry(number).or_default().push(hash);
-        }
-        self.states.insert(hash, state);
+        self.put_state(&block, state);
+        self.insert_block(Arc::new(block));
         self.bound_forks();
     }
 
-    /// Makes `head` the end of the canonical chain. `None` when the block, or an ancestor of it,
-    /// is not known.
-    pub fn set_head(&mut self, head: B256) -> Option<Transition> {
+    fn insert_block(&mut self, block: Arc<StoredBlock>) {
+        let (hash, number) = (block.hash(), block.number());
+        if self.blocks.insert(hash, block).is_none() {
+            self.by_number.entry(number).or_default().push(hash);
+        }
+    }
+
+    /// What changes when `head` becomes the end of the canonical chain. `None` when the block, or
+    /// an ancestor of it, is not known.
+    pub fn plan(&self, head: B256) -> Option<Transition> {
         let mut added = Vec::new();
-        let mut cursor = self.blocks.get(&head)?.clone();
+        let mut cursor = self.block(&head)?;
         while !self.is_canonical(&cursor) {
-            let parent = self.blocks.get(&cursor.block.header().parent_hash)?.clone();
+            let parent = self.block(&cursor.parent_hash())?;
             added.push(cursor);
             cursor = parent;
         }
         added.reverse();
-        let keep = usize::try_from(cursor.number().checked_sub(self.genesis_number)?).ok()? + 1;
-        let removed: Vec<_> = self
-            .canonical
-            .drain(keep..)
-            .rev()
-            .filter_map(|hash| self.blocks.get(&hash).cloned())
-            .collect();
-        for block in &removed {
+        // More than can be kept as a fork is not even read.
+        let oldest = self.labels.head.number().saturating_sub(self.max_fork_blocks as u64);
+        let removed = (cursor.number().max(oldest)..self.labels.head.number()).rev();
+        let removed = removed.filter_map(|number| self.block_by_number(number + 1)).collect();
+        Some(Transition { common: cursor, removed, added })
+    }
+
+    /// Changes the canonical chain. Blocks that leave stay as a fork, unless they are too many.
+    pub fn apply(&mut self, change: &Transition) {
+        for block in &change.removed {
             for tx in &block.block.block.body.transactions {
                 self.transactions.remove(&tx.tx_hash());
             }
         }
-        for block in &added {
-            let hash = block.block.hash;
-            self.canonical.push(hash);
+        let next = change.common.number().saturating_add(1);
+        let complete = change.keeps_removed();
+        for block in &change.removed {
+            if complete {
+                self.insert_block(block.clone());
+            } else {
+                self.forget(&block.hash());
+            }
+        }
+        match next.checked_sub(self.base) {
+            Some(keep) => self.canonical.truncate(keep as usize),
+            None => {
+                self.canonical.clear();
+                self.base = next;
+            }
+        }
+        for block in &change.added {
+            let hash = block.hash();
+            self.canonical.push_back(hash);
             for (i, tx) in block.block.block.body.transactions.iter().enumerate() {
                 self.transactions.insert(tx.tx_hash(), (hash, i as u32));
             }
         }
-        self.labels.head = head;
+        self.labels.head = change.head().clone();
         // A label that is no longer on the chain falls back to the last common block.
-        let common = cursor.block.hash;
-        for label in [self.labels.safe, self.labels.finalized] {
-            if self.is_ancestor(&label, head) {
+        if !self.is_canonical(&self.labels.safe) {
+            self.labels.safe = change.common.clone();
+        }
+        if !self.is_canonical(&self.labels.finalized) {
+            self.labels.finalized = change.common.clone();
+        }
+        self.bound_forks();
+    }
+
+    /// Blocks that the journal must hold when the disk has the canonical blocks before number
+    /// `next`: all others that are known, parents first. Those in `more` may not be known yet.
+    pub fn unflushed(&self, next: u64, more: &[Arc<StoredBlock>]) -> Vec<Arc<StoredBlock>> {
+        let on_disk = |block: &StoredBlock| block.number() < next && self.is_canonical(block);
+        let mut blocks: Vec<_> =
+            self.blocks.values().filter(|block| !on_disk(block)).cloned().collect();
+        blocks.extend(more.iter().filter(|b| !self.blocks.contains_key(&b.hash())).cloned());
+        blocks.sort_unstable_by_key(|block| block.number());
+        blocks
+    }
+
+    /// Canonical blocks from this number on, all of which must be in memory.
+    pub fn canonical_from(&self, number: u64) -> Vec<Arc<StoredBlock>> {
+        let skip = number.saturating_sub(self.base) as usize;
+        let hashes = self.canonical.iter().skip(skip);
+        hashes.filter_map(|hash| self.blocks.get(hash).cloned()).collect()
+    }
+
+    /// Lets go of canonical blocks that the disk has, except the newest ones.
+    pub fn release_flushed(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        let keep_from = self.labels.head.number().saturating_sub(self.memory_blocks);
+        let until = disk.next().min(keep_from);
+        while self.base < until {
+            let Some(hash) = self.canonical.pop_front() else { break };
+            self.base += 1;
+            if hash == self.genesis.hash() {
                 continue;
             }
-            if self.labels.safe == label {
-                self.labels.safe = common;
+            if let Some(block) = self.blocks.get(&hash) {
+                for tx in &block.block.block.body.transactions {
+                    self.transactions.remove(&tx.tx_hash());
+                }
             }
-            if self.labels.finalized == label {
-                self.labels.finalized = common;
+            self.forget(&hash);
+        }
+    }
+
+    fn forget(&mut self, hash: &B256) {
+        let Some(block) = self.blocks.remove(hash) else { return };
+        if let Some(hashes) = self.by_number.get_mut(&block.number()) {
+            hashes.retain(|other| other != hash);
+            if hashes.is_empty() {
+                self.by_number.remove(&block.number());
             }
         }
-        Some(Transition { removed, added })
     }
 
     /// Drops forks that finality has passed, and states beyond the window.
     pub fn prune(&mut self) {
-        let finalized = self.blocks.get(&self.labels.finalized).map_or(0, |block| block.number());
+        let finalized = self.labels.finalized.number();
         let stale: Vec<B256> =
             self.by_number.range(..=finalized).flat_map(|(_, hashes)| hashes).copied().collect();
         for hash in stale {
@@ -208,19 +370,14 @@ impl Store {
     }
 
     fn prune_states(&mut self) {
-        let number = |hash: &B256| self.blocks.get(hash).map_or(0, |block| block.number());
-        let Labels { head, safe, finalized } = self.labels;
-        let oldest = number(&head)
+        let Labels { head, safe, finalized } = &self.labels;
+        let oldest = head
+            .number()
             .saturating_sub(self.state_window)
-            .min(number(&finalized))
-            .max(number(&head).saturating_sub(self.max_states));
-        let genesis = self.canonical.first().copied();
-        let blocks = &self.blocks;
-        self.states.retain(|hash, _| {
-            [head, safe, finalized].contains(hash)
-                || genesis == Some(*hash)
-                || blocks.get(hash).is_some_and(|block| block.number() >= oldest)
-        });
+            .min(finalized.number())
+            .max(head.number().saturating_sub(self.max_states));
+        let keep = [head.hash(), safe.hash(), finalized.hash(), self.genesis.hash()];
+        self.states.retain(|hash, (number, _)| *number >= oldest || keep.contains(hash));
     }
 
     fn drop_if_fork(&mut self, hash: B256) {

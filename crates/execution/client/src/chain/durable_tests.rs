@@ -1,0 +1,439 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+
+use alloy_primitives::{B256, U256};
+use opal_protocol::{PayloadAttributes, TxEnvelope};
+
+use super::*;
+use crate::testing::{
+    RECIPIENT, extend, l2_attributes, l2_engine, l2_engine_in, l2_engine_with, l2_genesis,
+    minting_deposit, set_head, transfer,
+};
+use crate::{Database, ForkchoiceState, LocalEngine};
+
+/// A block on the head with one transfer of the first account.
+fn grow(engine: &LocalEngine) -> SealedBlock {
+    let head = engine.head();
+    let nonce = head.header().number;
+    extend(engine, l2_attributes(&head, &[transfer(0, nonce, 1)]))
+}
+
+fn close(engine: LocalEngine) {
+    engine.chain().wait_for_flush();
+    drop(engine);
+}
+
+fn wait(engine: &LocalEngine) {
+    engine.chain().wait_for_flush();
+}
+
+/// Everything that can be asked of each canonical block up to the head.
+fn assert_whole(engine: &LocalEngine, blocks: &[SealedBlock]) {
+    let chain = engine.chain();
+    for block in blocks {
+        let number = block.header().number;
+        assert_eq!(chain.block_by_number(number).as_ref(), Some(block), "{number}");
+        assert_eq!(chain.canonical_hash(number), Some(block.hash));
+        assert_eq!(chain.ancestor_hash(chain.head().hash, number), Some(block.hash));
+        assert!(chain.is_canonical(&block.hash));
+        let stored = chain.stored(&block.hash).unwrap();
+        assert_eq!(stored.block, *block);
+        let receipts = stored.receipts.iter().map(|receipt| receipt.for_receipts_root());
+        let receipts: Vec<_> = receipts.collect();
+        let root = alloy_consensus::proofs::ordered_trie_root_with_encoder(
+            &receipts,
+            |receipt: &opal_protocol::Receipt, out| receipt.encode_2718(out),
+        );
+        assert_eq!(root, block.header().receipts_root, "{number}");
+        for (index, tx) in block.block.body.transactions.iter().enumerate() {
+            let (found, at) = chain.transaction(&tx.tx_hash()).unwrap();
+            assert_eq!((found.block.hash, at), (block.hash, index), "{number}");
+        }
+    }
+    let head = chain.head();
+    assert_eq!(chain.state_at(&head.hash).unwrap().root(), head.header().state_root);
+}
+
+fn label(engine: &LocalEngine, safe: &SealedBlock, finalized: &SealedBlock) {
+    let head = engine.head().hash;
+    let state = ForkchoiceState { head, safe: safe.hash, finalized: finalized.hash };
+    assert!(engine.fork_choice_updated(state, None).unwrap().status.is_valid());
+}
+
+#[test]
+fn a_restart_finds_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut blocks = Vec::new();
+    for round in 0..4 {
+        let engine = l2_engine_in(dir.path()).unwrap();
+        if blocks.is_empty() {
+            blocks.push(engine.head());
+        }
+        assert_eq!(Some(&engine.head()), blocks.last());
+        for _ in 0..9 {
+            blocks.push(grow(&engine));
+        }
+        label(&engine, &blocks[blocks.len() - 3], &blocks[blocks.len() - 5]);
+        if round == 1 {
+            wait(&engine);
+        }
+        assert_whole(&engine, &blocks);
+        let (safe, finalized) = (engine.safe(), engine.finalized());
+        close(engine);
+
+        let engine = l2_engine_in(dir.path()).unwrap();
+        assert_eq!((engine.safe(), engine.finalized()), (safe, finalized));
+        assert_whole(&engine, &blocks);
+        close(engine);
+
+        let database = Database::open(dir.path()).unwrap();
+        let stats = database.stats().unwrap();
+        assert_eq!(stats.head, blocks.last().map(|block| block.id()));
+        let checked = database.check(&mut |_, _| {}).unwrap();
+        assert_eq!(checked.transactions, 2 * checked.blocks);
+        assert!(checked.blocks >= 8 * (round + 1), "{round}: {checked:?}");
+    }
+}
+
+#[test]
+fn the_same_blocks_as_a_chain_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (durable, memory) = (l2_engine_in(dir.path()).unwrap(), l2_engine());
+    for _ in 0..20 {
+        let block = grow(&durable);
+        assert!(memory.new_payload(&block).unwrap().is_valid());
+        set_head(&memory, block.hash);
+    }
+    assert_eq!(durable.head(), memory.head());
+    // Blocks that come from elsewhere are stored alike.
+    let other = tempfile::tempdir().unwrap();
+    let follower = l2_engine_in(other.path()).unwrap();
+    for number in 1..=20 {
+        let block = durable.block_by_number(number).unwrap();
+        assert!(follower.new_payload(&block).unwrap().is_valid());
+        if number % 3 == 0 {
+            set_head(&follower, block.hash);
+        }
+    }
+    set_head(&follower, durable.head().hash);
+    close(follower);
+    assert_eq!(l2_engine_in(other.path()).unwrap().head(), memory.head());
+}
+
+#[test]
+fn a_reorg_below_what_is_flushed_lasts_and_can_be_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    let mut old = vec![engine.head()];
+    for _ in 0..20 {
+        old.push(grow(&engine));
+        wait(&engine);
+    }
+    // Block 5 is on the disk and no more in memory.
+    let mut new = old[..=5].to_vec();
+    set_head(&engine, old[5].hash);
+    assert_eq!(engine.head(), old[5]);
+    for mint in 0..3 {
+        // Without the pool, which has the old chain's transactions now.
+        let attributes = l2_attributes(&engine.head(), &[minting_deposit(mint)]);
+        new.push(extend(&engine, PayloadAttributes { no_tx_pool: true, ..attributes }));
+    }
+    assert_whole(&engine, &new);
+    let gone = old[6].block.body.transactions[1].tx_hash();
+    assert!(engine.chain().transaction(&gone).is_none());
+    close(engine);
+
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(engine.head(), new[8]);
+    assert_whole(&engine, &new);
+    assert!(engine.chain().transaction(&gone).is_none());
+    // The old chain is a fork now, and can come back.
+    set_head(&engine, old[20].hash);
+    assert_whole(&engine, &old);
+    for _ in 0..10 {
+        old.push(grow(&engine));
+    }
+    close(engine);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_whole(&engine, &old);
+    close(engine);
+    Database::open(dir.path()).unwrap().check(&mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn a_fork_lasts_until_finality_passes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    let first = grow(&engine);
+    set_head(&engine, engine.chain().genesis().hash);
+    let fork = extend(&engine, l2_attributes(&engine.head(), &[minting_deposit(1)]));
+    set_head(&engine, first.hash);
+    for _ in 0..20 {
+        grow(&engine);
+    }
+    close(engine);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(engine.block_by_hash(&fork.hash), Some(fork.clone()));
+    let tenth = engine.block_by_number(10).unwrap();
+    label(&engine, &tenth, &tenth);
+    assert_eq!(engine.block_by_hash(&fork.hash), None);
+    close(engine);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(engine.finalized(), Some(tenth));
+    assert_eq!(engine.block_by_hash(&fork.hash), None);
+}
+
+#[test]
+fn the_head_is_set_back_by_command_online_and_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    let mut blocks = vec![engine.head()];
+    for _ in 0..30 {
+        blocks.push(grow(&engine));
+    }
+    label(&engine, &blocks[12], &blocks[10]);
+    wait(&engine);
+    let chain = engine.chain().clone();
+    let error = chain.set_head_to(9, false).unwrap_err();
+    assert!(error.to_string().contains("finalized block 10"), "{error}");
+    assert!(chain.set_head_to(31, false).is_err());
+    assert_eq!(chain.set_head_to(11, false).unwrap(), blocks[11]);
+    assert_eq!(chain.safe(), blocks[11]);
+    assert_eq!(chain.finalized(), blocks[10]);
+    drop(chain);
+    for (mint, block) in blocks[12..15].iter_mut().enumerate() {
+        let mint = [minting_deposit(mint as u128)];
+        *block = extend(&engine, l2_attributes(&engine.head(), &mint));
+    }
+    close(engine);
+
+    let database = Database::open(dir.path()).unwrap();
+    assert!(database.rewind(9, false).is_err());
+    assert!(database.rewind(15, false).is_err());
+    assert_eq!(database.rewind(13, false).unwrap(), blocks[13].id());
+    drop(database);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(engine.head(), blocks[13]);
+    assert_whole(&engine, &blocks[..=13]);
+    close(engine);
+    let database = Database::open(dir.path()).unwrap();
+    assert_eq!(database.rewind(3, true).unwrap(), blocks[3].id());
+    drop(database);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(
+        [engine.head(), engine.finalized().unwrap()],
+        [blocks[3].clone(), blocks[3].clone()]
+    );
+    assert_whole(&engine, &blocks[..=3]);
+    grow(&engine);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// All files below a directory, but not the one that is a lock.
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.file_name().unwrap() != "LOCK" {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Opens a directory that something happened to, and reads all of it. Either there is an error
+/// that names a file, or the chain is one that there was.
+fn reopen(dir: &Path, blocks: &[SealedBlock]) -> Result<u64, String> {
+    let engine = l2_engine_in(dir).map_err(|error| error.to_string())?;
+    let head = engine.head().header().number;
+    let text = |error: DiskError| error.to_string();
+    for block in &blocks[..=head as usize] {
+        match engine.chain().stored(&block.hash) {
+            Some(stored) => assert_eq!(stored.block, *block),
+            // Then the chain has noticed, and stops.
+            None => engine.chain().durable.as_ref().unwrap().disk.usable().map_err(text)?,
+        }
+    }
+    assert_eq!(engine.head(), blocks[head as usize]);
+    let state = engine.chain().state_at(&engine.head().hash).map_err(|error| error.to_string())?;
+    assert_eq!(state.root(), engine.head().header().state_root);
+    close(engine);
+    let database = Database::open(dir).map_err(text)?;
+    database.check(&mut |_, _| {}).map_err(text)?;
+    Ok(head)
+}
+
+#[test]
+fn any_byte_may_be_damaged_or_missing() {
+    let original = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(original.path()).unwrap();
+    let mut blocks = vec![engine.head()];
+    for _ in 0..19 {
+        blocks.push(grow(&engine));
+        if blocks.len() == 17 {
+            wait(&engine);
+        }
+    }
+    close(engine);
+    let names: Vec<_> = files(original.path())
+        .into_iter()
+        .map(|path| path.strip_prefix(original.path()).unwrap().to_owned())
+        .collect();
+    let (mut errors, mut earlier) = (0, 0);
+    for (round, name) in names.iter().enumerate() {
+        let len = fs::metadata(original.path().join(name)).unwrap().len() as usize;
+        for step in 0..12 {
+            let dir = tempfile::tempdir().unwrap();
+            copy(original.path(), dir.path());
+            let path = dir.path().join(name);
+            let mut bytes = fs::read(&path).unwrap();
+            if bytes.is_empty() {
+                continue;
+            }
+            let at = (len * step / 12 + round * 7 + step) % len;
+            let cut = step % 3 == 2;
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 1 << (at % 8);
+            }
+            fs::write(&path, bytes).unwrap();
+            match reopen(dir.path(), &blocks) {
+                Err(error) => {
+                    errors += 1;
+                    assert!(error.contains(&*dir.path().to_string_lossy()), "{error}");
+                }
+                Ok(head) => {
+                    earlier += usize::from(head < 19);
+                    // Only the journal may lose records, and none that was followed by another.
+                    let journal = name.to_string_lossy().starts_with("journal");
+                    assert!(head == 19 || journal && (cut || head >= 18), "{name:?} {at}: {head}");
+                }
+            }
+        }
+    }
+    assert!(errors > 20 && earlier > 0, "{errors} {earlier}");
+}
+
+#[test]
+fn a_directory_of_others_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    grow(&engine);
+    let text = |result: Result<LocalEngine, ChainError>| result.unwrap_err().to_string();
+    let error = text(l2_engine_in(dir.path()));
+    assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
+    close(engine);
+
+    let mut genesis = l2_genesis();
+    genesis.timestamp += 1;
+    let spec = ChainSpec::from_genesis(&genesis).unwrap();
+    let open = |genesis: &Genesis, spec, dir: &Path| {
+        Chain::open(spec, genesis, ChainConfig::default(), StorageConfig::new(dir))
+            .map(LocalEngine::new)
+    };
+    let error = text(open(&genesis, spec, dir.path()));
+    assert!(error.contains("its genesis is"), "{error}");
+
+    let identity = dir.path().join("IDENTITY");
+    let written = fs::read_to_string(&identity).unwrap();
+    fs::write(&identity, written.replace("format 1", "format 9")).unwrap();
+    let error = text(l2_engine_in(dir.path()));
+    assert!(error.contains("has format 9, this Opal reads format 1"), "{error}");
+    fs::write(&identity, "something else").unwrap();
+    assert!(text(l2_engine_in(dir.path())).contains("no identity file"));
+
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("holiday.jpg"), "x").unwrap();
+    let error = text(l2_engine_in(other.path()));
+    assert!(error.contains("holiday.jpg"), "{error}");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+    let error = text(l2_engine_in(&other.path().join("holiday.jpg")));
+    assert!(error.contains("cannot create"), "{error}");
+    assert!(matches!(Database::open(other.path()), Err(DiskError::Absent { .. })));
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    let first = grow(&engine);
+    let memory = l2_engine();
+    let second = {
+        assert!(memory.new_payload(&first).unwrap().is_valid());
+        set_head(&memory, first.hash);
+        grow(&memory)
+    };
+    engine.chain().durable.as_ref().unwrap().disk.break_writes();
+    assert!(engine.new_payload(&second).is_err());
+    assert!(engine.block_by_hash(&second.hash).is_none());
+    // Not even what would need no write.
+    let state = ForkchoiceState { head: first.hash, ..Default::default() };
+    let error = engine.fork_choice_updated(state, None).unwrap_err().to_string();
+    assert!(error.contains("storage has failed"), "{error}");
+    assert_eq!(engine.head(), first);
+    close(engine);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_eq!(engine.head(), first);
+    assert!(engine.new_payload(&second).unwrap().is_valid());
+}
+
+#[test]
+fn a_flush_that_fails_stops_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_with(dir.path(), |_, storage| storage.flush_blocks = 4).unwrap();
+    for _ in 0..3 {
+        grow(&engine);
+    }
+    // The name of the next journal is taken by something that cannot be replaced.
+    fs::create_dir_all(dir.path().join("journal-000000000002/full")).unwrap();
+    grow(&engine);
+    wait(&engine);
+    let head = engine.head();
+    let state = ForkchoiceState { head: head.hash, ..Default::default() };
+    assert!(engine.fork_choice_updated(state, None).is_err());
+    close(engine);
+    fs::remove_dir_all(dir.path().join("journal-000000000002")).unwrap();
+    assert_eq!(l2_engine_in(dir.path()).unwrap().head(), head);
+}
+
+#[test]
+fn many_blocks_before_one_flush_wait_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_with(dir.path(), |_, storage| {
+        (storage.flush_blocks, storage.max_unflushed) = (1, 3);
+    })
+    .unwrap();
+    let mut blocks = vec![engine.head()];
+    let funds = |engine: &LocalEngine| {
+        let state = engine.chain().state_at(&engine.head().hash).unwrap();
+        state.account(&RECIPIENT).unwrap().map_or(U256::ZERO, |account| account.balance)
+    };
+    for _ in 0..30 {
+        blocks.push(grow(&engine));
+    }
+    assert_eq!(funds(&engine), U256::from(30));
+    let tx: TxEnvelope = transfer(0, 0, 1);
+    assert!(engine.chain().transaction(&tx.tx_hash()).is_some());
+    assert!(engine.chain().transaction(&B256::repeat_byte(1)).is_none());
+    close(engine);
+    let engine = l2_engine_in(dir.path()).unwrap();
+    assert_whole(&engine, &blocks);
+}

@@ -1,0 +1,152 @@
+//! Files that are read at offsets and know their names.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::DiskError;
+
+/// An open file with its path, for errors. Reads and writes name their offset, so that any number
+/// of threads may read.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub path: PathBuf,
+    file: File,
+}
+
+impl DataFile {
+    /// Opens a file that is there.
+    pub fn open(path: PathBuf, write: bool) -> Result<Self, DiskError> {
+        let file = OpenOptions::new().read(true).write(write).open(&path);
+        let file = file.map_err(DiskError::io(&path, "open"))?;
+        Ok(Self { path, file })
+    }
+
+    /// Makes an empty file, in place of one that may be there.
+    pub fn create(path: PathBuf) -> Result<Self, DiskError> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.map_err(DiskError::io(&path, "create"))?;
+        Ok(Self { path, file })
+    }
+
+    pub fn len(&self) -> Result<u64, DiskError> {
+        let meta = self.file.metadata().map_err(DiskError::io(&self.path, "read"))?;
+        Ok(meta.len())
+    }
+
+    /// Fills `out` from `offset` on; a file that ends before is damaged.
+    pub fn read_at(&self, out: &mut [u8], offset: u64) -> Result<(), DiskError> {
+        read_exact_at(&self.file, out, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                DiskError::damaged(&self.path, offset, "the file ends too early")
+            }
+            _ => DiskError::Io { path: self.path.clone(), doing: "read", error },
+        })
+    }
+
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
+        write_all_at(&self.file, bytes, offset).map_err(DiskError::io(&self.path, "write"))
+    }
+
+    /// Cuts the file if it is longer.
+    pub fn cut(&self, len: u64) -> Result<(), DiskError> {
+        let found = self.len()?;
+        if found < len {
+            return Err(DiskError::damaged(
+                &self.path,
+                found,
+                format!("the file ends before byte {len}, to which it was written and synced"),
+            ));
+        }
+        if found > len {
+            self.file.set_len(len).map_err(DiskError::io(&self.path, "cut"))?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// What is written is on the disk when this returns.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.file.sync_data().map_err(DiskError::io(&self.path, "sync"))
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !out.is_empty() {
+        match file.seek_read(out, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                out = &mut out[n..];
+                offset += n as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !bytes.is_empty() {
+        let n = file.seek_write(bytes, offset)?;
+        bytes = &bytes[n..];
+        offset += n as u64;
+    }
+    Ok(())
+}
+
+/// Makes names that were created, renamed or deleted in a directory last. Not every file system
+/// can do this; those that cannot need it not.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), DiskError> {
+    match File::open(dir).and_then(|dir| dir.sync_all()) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(DiskError::Io { path: dir.to_owned(), doing: "sync", error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names of the files in a directory.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>, DiskError> {
+    let read = DiskError::io(dir, "read");
+    let entries = std::fs::read_dir(dir).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    });
+    entries.map_err(read)
+}
+
+/// Deletes a file that nothing refers to any more.
+pub(crate) fn delete(path: &Path) -> Result<(), DiskError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DiskError::Io { path: path.to_owned(), doing: "delete", error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The number in a name such as `blocks-00012.dat`.
+pub(crate) fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}

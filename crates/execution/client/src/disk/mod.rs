@@ -1,0 +1,335 @@
+//! A chain on the disk.
+//!
+//! ```text
+//!   import, forkchoice ──► journal-N            one checksummed record each, synced before anyone is told
+//!                             │ every so many blocks, on a thread of its own: a flush
+//!                             ▼
+//!   state/…  ◄── the state    blocks.index, blocks-*.data ◄── canonical blocks    index-*.run ◄── hashes
+//!                             │ all synced
+//!                             ▼
+//!   journal-N+1               begins with the lengths of all these files: its name commits the flush
+//! ```
+//! Whatever instant the process ends at, the newest journal says which bytes of the other files
+//! count and which blocks came after them. The rest is cut off when the directory is opened.
+//!
+//! This module moves bytes; it knows no rules of chains. [`Chain`](crate::Chain) decides.
+
+mod cache;
+mod codec;
+pub mod database;
+mod directory;
+mod error;
+mod file;
+mod journal;
+mod record;
+#[allow(dead_code)]
+mod roots;
+mod runs;
+mod segments;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use alloy_consensus::Header;
+use alloy_primitives::B256;
+use opal_evm::State;
+
+use crate::chain::StoredBlock;
+use cache::BlockCache;
+use directory::Directory;
+pub use directory::Identity;
+pub use error::DiskError;
+use journal::Journal;
+use record::Base;
+pub(crate) use record::{BlockRecord, Forkchoice, Record};
+use roots::{Root, Roots};
+use runs::{NewRuns, Place, Runs};
+use segments::{Entry, Segments};
+
+/// Bytes, as they lie on the disk, of blocks that are kept after they were read.
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// The files of one chain, open for reading and writing.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    directory: Directory,
+    segments: Segments,
+    runs: Runs,
+    roots: Roots,
+    journal: Mutex<Journal>,
+    cache: Mutex<BlockCache>,
+    /// Held while anything but the journal is written.
+    writing: Mutex<()>,
+}
+
+/// What the journal holds beside the flushed blocks.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Blocks, parents before children.
+    pub blocks: Vec<BlockRecord>,
+    /// The newest labels; `None` in a new directory.
+    pub forkchoice: Option<Forkchoice>,
+}
+
+/// A flush that is written and synced, but not committed.
+#[derive(Debug)]
+pub(crate) struct Flushed {
+    blocks: u64,
+    runs: NewRuns,
+    root: Option<Root>,
+    state: alloy_primitives::Bytes,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Disk {
+    /// Opens the directory of a chain, or makes it; `first` is the number of the block after
+    /// genesis.
+    pub fn open(
+        path: &Path,
+        identity: Identity,
+        first: u64,
+    ) -> Result<(Self, Recovered), DiskError> {
+        let directory = Directory::open(path, identity)?;
+        Self::open_in(directory, Some(first))
+    }
+
+    fn open_in(directory: Directory, new: Option<u64>) -> Result<(Self, Recovered), DiskError> {
+        let path = &directory.path;
+        let mut recovered = Recovered::default();
+        let mut base = None;
+        let journal = Journal::open(path, |record, _| {
+            match record {
+                Record::Base(found) => base = Some(*found),
+                Record::Block(block) => recovered.blocks.push(block),
+                Record::Forkchoice(forkchoice) => recovered.forkchoice = Some(forkchoice),
+            }
+            Ok(())
+        })?;
+        let (journal, base, segments, roots) = match (journal, base, new) {
+            (Some(journal), Some(base), _) => {
+                let segments = Segments::open(path, base.first, base.blocks)?;
+                let roots = Roots::open(path, base.roots_file, base.roots)?;
+                (journal, base, segments, roots)
+            }
+            (_, _, Some(first)) => {
+                // New, or its making was interrupted before anything was promised.
+                let segments = Segments::create(path, first)?;
+                let roots = Roots::create(path, 0, Vec::new())?;
+                let base = Base {
+                    first,
+                    blocks: 0,
+                    roots_file: 0,
+                    roots: 0,
+                    state: Default::default(),
+                    runs: Vec::new(),
+                };
+                let journal = Journal::create(path, 1, &base, std::iter::empty())?;
+                (journal, base, segments, roots)
+            }
+            _ => return Err(DiskError::Absent { path: path.clone() }),
+        };
+        let runs = Runs::open(path, &base.runs)?;
+        let disk = Self {
+            segments,
+            runs,
+            roots,
+            journal: Mutex::new(journal),
+            cache: Mutex::new(BlockCache::new(CACHE_BYTES)),
+            writing: Mutex::new(()),
+            directory,
+        };
+        Ok((disk, recovered))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
+    /// The chain that it belongs to.
+    pub const fn identity(&self) -> Identity {
+        self.directory.identity
+    }
+
+    // --- reading ------------------------------------------------------------------------------
+
+    /// Number of the first block in the segments.
+    pub const fn first(&self) -> u64 {
+        self.segments.first()
+    }
+
+    /// Number of the block after the last one in the segments.
+    pub fn next(&self) -> u64 {
+        self.segments.first() + self.segments.count()
+    }
+
+    /// Hash of a flushed block.
+    pub fn hash(&self, number: u64) -> Result<Option<B256>, DiskError> {
+        Ok(self.segments.entry(number)?.map(|entry| entry.hash))
+    }
+
+    /// Number of the flushed block with this hash.
+    pub fn number(&self, hash: &B256) -> Result<Option<u64>, DiskError> {
+        for place in self.runs.find(hash)? {
+            if place.index.is_none() && self.hash(place.number)? == Some(*hash) {
+                return Ok(Some(place.number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The flushed block at a height.
+    pub fn block(&self, number: u64) -> Result<Option<Arc<StoredBlock>>, DiskError> {
+        self.read_entry(number, |entry| {
+            let cached = lock(&self.cache).get(number);
+            if let Some(block) = cached.filter(|block| block.block.hash == entry.hash) {
+                return Ok(block);
+            }
+            let (block, bytes) = self.segments.block(entry)?;
+            let block = Arc::new(block);
+            lock(&self.cache).insert(block.clone(), bytes);
+            Ok(block)
+        })
+    }
+
+    /// The header of the flushed block at a height, with its hash.
+    pub fn header(&self, number: u64) -> Result<Option<(B256, Header)>, DiskError> {
+        self.read_entry(number, |entry| Ok((entry.hash, self.segments.header(entry)?)))
+    }
+
+    /// Reads what an entry of the index points to. A reorg may take the block away meanwhile; then
+    /// bytes that do not fit are no damage.
+    fn read_entry<T>(
+        &self,
+        number: u64,
+        read: impl Fn(&Entry) -> Result<T, DiskError>,
+    ) -> Result<Option<T>, DiskError> {
+        loop {
+            let Some(entry) = self.segments.entry(number)? else { return Ok(None) };
+            match read(&entry) {
+                Err(error) if self.segments.entry(number)? == Some(entry) => return Err(error),
+                Err(_) => {}
+                Ok(found) => return Ok(Some(found)),
+            }
+        }
+    }
+
+    /// The flushed block that holds a transaction, and its index there.
+    pub fn transaction(&self, hash: &B256) -> Result<Option<(Arc<StoredBlock>, usize)>, DiskError> {
+        for Place { number, index } in self.runs.find(hash)? {
+            let Some(index) = index.map(|index| index as usize) else { continue };
+            let Some(block) = self.block(number)? else { continue };
+            let transaction = block.block.block.body.transactions.get(index);
+            if transaction.is_some_and(|tx| tx.tx_hash() == *hash) {
+                return Ok(Some((block, index)));
+            }
+        }
+        Ok(None)
+    }
+
+    // --- writing ------------------------------------------------------------------------------
+
+    /// Writes a record into the journal, not yet synced.
+    pub fn append(&self, record: &Record) -> Result<(), DiskError> {
+        lock(&self.journal).append(record)
+    }
+
+    /// Syncs the journal.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        lock(&self.journal).sync()
+    }
+
+    /// Bytes of the journal.
+    pub fn journal_bytes(&self) -> u64 {
+        lock(&self.journal).len()
+    }
+
+    /// Whether anything can be promised still.
+    pub fn usable(&self) -> Result<(), DiskError> {
+        lock(&self.journal).usable()
+    }
+
+    /// Makes every write into the journal fail.
+    #[cfg(test)]
+    pub fn break_writes(&self) {
+        lock(&self.journal).break_writes();
+    }
+
+    /// The files are whole and contradict each other.
+    pub fn inconsistent(&self, what: &str) -> DiskError {
+        DiskError::damaged(lock(&self.journal).path(), 0, format!("{what} is not in the data"))
+    }
+
+    /// Nothing is promised any more.
+    pub fn fail(&self, error: &DiskError) {
+        lock(&self.journal).fail(error.to_string());
+    }
+
+    /// Writes canonical blocks that follow the flushed ones, oldest first, and the state after the
+    /// last one.
+    pub fn write(&self, blocks: &[Arc<StoredBlock>], state: &State) -> Result<Flushed, DiskError> {
+        let _ = state;
+        let _writing = lock(&self.writing);
+        // What an abandoned flush has left.
+        let count = self.segments.count();
+        self.segments.cut(count)?;
+        self.segments.append(blocks)?;
+        let mut entries = Vec::new();
+        for block in blocks {
+            let number = block.number();
+            entries.push(Place { number, index: None }.entry(&block.block.hash));
+            for (index, tx) in block.block.block.body.transactions.iter().enumerate() {
+                let place = Place { number, index: Some(index as u32) };
+                entries.push(place.entry(&tx.tx_hash()));
+            }
+        }
+        let runs = self.runs.append(entries)?;
+        let state = Default::default();
+        Ok(Flushed { blocks: count + blocks.len() as u64, runs, root: None, state })
+    }
+
+    /// Commits a flush. `rest` is what the journal must hold beside it.
+    pub fn commit(&self, flushed: Flushed, rest: &[Record]) -> Result<(), DiskError> {
+        let _writing = lock(&self.writing);
+        let base = Base {
+            first: self.segments.first(),
+            blocks: flushed.blocks,
+            roots_file: self.roots.number(),
+            roots: (self.roots.count() + usize::from(flushed.root.is_some())) as u64,
+            state: flushed.state,
+            runs: flushed.runs.ids(),
+        };
+        lock(&self.journal).replace(&base, rest.iter())?;
+        self.segments.publish(flushed.blocks);
+        if let Some(root) = flushed.root {
+            self.roots.publish(root);
+        }
+        self.runs.publish(flushed.runs)
+    }
+
+    /// Takes flushed blocks back, so that `next` is the number of the block after the last one
+    /// left. `rest` is what the journal must hold beside them.
+    pub fn unwind(&self, next: u64, rest: &[Record]) -> Result<(), DiskError> {
+        let _writing = lock(&self.writing);
+        let blocks = next.saturating_sub(self.segments.first()).min(self.segments.count());
+        let last = next.saturating_sub(1);
+        let base = Base {
+            first: self.segments.first(),
+            blocks,
+            roots_file: self.roots.number(),
+            roots: self.roots.read(|roots| roots.partition_point(|root| root.number <= last))
+                as u64,
+            state: Default::default(),
+            runs: self.runs.ids(),
+        };
+        lock(&self.journal).replace(&base, rest.iter())?;
+        self.roots.truncate(last);
+        self.segments.publish(blocks);
+        lock(&self.cache).clear();
+        self.segments.cut(blocks)?;
+        self.runs.delete_unused()
+    }
+}

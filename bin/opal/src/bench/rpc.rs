@@ -43,7 +43,7 @@ pub(super) fn run(
     tool::note(&format!("building {blocks} blocks"));
     let mut pending = Vec::new();
     for _ in 0..blocks {
-        if pending.len() < LOGS_PER_BLOCK {
+        if pending.is_empty() {
             pending = workload.transactions(Kind::Erc20)?;
             // Taken from the end: the senders' nonces must come in order.
             pending.reverse();

@@ -20,9 +20,14 @@ contract Pause is ISuperchainConfig {
     }
 }
 
-/// @notice A lockbox that takes what it is given.
+/// @notice A lockbox that takes what it is given and gives what it is asked for.
 contract Lockbox is IETHLockbox {
     function lockETH() external payable { }
+    function receiveLiquidity() external payable { }
+
+    function unlockETH(uint256 _value) external {
+        OptimismPortal(payable(msg.sender)).donateETH{ value: _value }();
+    }
 }
 
 /// @notice The L1 contracts of a chain behind proxies that the test administers.

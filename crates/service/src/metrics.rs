@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 pub use prometheus_client;
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::{Metric, Registry};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,12 @@ impl Metrics {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register(name, help, metric.clone());
         metric
+    }
+
+    /// Registers a source that is asked whenever the metrics are; it names its metrics itself.
+    pub fn register_collector(&self, collector: Box<dyn Collector>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(collector);
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -32,5 +32,6 @@ pub use opal_protocol::{PayloadAttributes, SealedBlock};
 pub use payload_id::{PayloadId, payload_id};
 pub use pool::{
     BestTransactions, Journal, KnownAccount, PoolConfig, PoolContent, PoolError, PoolHead,
-    PoolStats, PooledTransaction, Restored, Sidecar, TransactionConditional, TxPool,
+    PoolStats, PooledTransaction, Restored, Sidecar, TransactionConditional, TxPool, keep_pool,
+    register_pool_metrics,
 };

@@ -7,6 +7,7 @@
 //! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
 //! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
+//! - [`jwt`]: the secret and the tokens of the Engine API.
 //! - [`keys`]: private keys from hex or a mnemonic.
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
@@ -14,6 +15,7 @@
 pub mod duration;
 pub mod files;
 pub mod http;
+pub mod jwt;
 pub mod keys;
 pub mod logging;
 pub mod metrics;

@@ -15,6 +15,8 @@ use jsonrpsee::types::SubscriptionId;
 use tower::{Layer, Service};
 use tower_http::cors::{Any, CorsLayer};
 
+use crate::jwt::{JwtLayer, JwtSecret};
+
 /// Where and within which limits a server answers.
 #[derive(Clone, Debug)]
 pub struct RpcServerConfig {
@@ -34,6 +36,8 @@ pub struct RpcServerConfig {
     pub max_subscriptions: u32,
     /// Whether browsers on any origin may call (a devnet's wish, not a public node's).
     pub any_origin: bool,
+    /// The secret that signs the token of each request; anybody may call without one.
+    pub jwt: Option<JwtSecret>,
 }
 
 impl RpcServerConfig {
@@ -49,6 +53,7 @@ impl RpcServerConfig {
             max_connections: 500,
             max_subscriptions: 1024,
             any_origin: addr.ip().is_loopback(),
+            jwt: None,
         }
     }
 }
@@ -140,6 +145,7 @@ pub fn serve_on(
     let cors = config
         .any_origin
         .then(|| CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any));
+    let jwt = config.jwt.clone().map(JwtLayer);
     let settings = ServerConfig::builder()
         .max_request_body_size(config.max_request_bytes)
         .max_response_body_size(config.max_response_bytes)
@@ -152,7 +158,7 @@ pub fn serve_on(
         .build();
     let server = Server::builder()
         .set_config(settings)
-        .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer))
+        .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer).option_layer(jwt))
         .build_from_tcp(listener)
         .map_err(error)?
         .start(methods);
@@ -279,6 +285,34 @@ mod tests {
 
         server.stop().await;
         assert!(client.get(format!("{url}/healthz")).send().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_authenticated_server_answers_those_with_a_token() {
+        let secret = JwtSecret::from([1; 32]);
+        let server =
+            serve(&RpcServerConfig { jwt: Some(secret.clone()), ..loopback(0) }, module()).unwrap();
+        let url = server.http_url();
+        let client = http_client(&url.parse().unwrap()).unwrap();
+        let call = serde_json::json!({"jsonrpc":"2.0","id":1,"method":"net_version","params":[]});
+        let post = |token: Option<String>| {
+            let request = client.post(&url).json(&call);
+            match token {
+                Some(token) => request.bearer_auth(token).send(),
+                None => request.send(),
+            }
+        };
+        for (token, text) in [(None, "missing token\n"), (Some("a.b".to_owned()), "token contains")] {
+            let response = post(token).await.unwrap();
+            assert_eq!(response.status(), 401);
+            let body = response.text().await.unwrap();
+            assert!(body.starts_with(text), "{body}");
+        }
+        let wrong = JwtSecret::from([2; 32]).token();
+        assert_eq!(post(Some(wrong)).await.unwrap().text().await.unwrap(), "signature is invalid\n");
+        let body: serde_json::Value =
+            post(Some(secret.token())).await.unwrap().json().await.unwrap();
+        assert_eq!(body["result"], "901");
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ pub struct PayloadAttributes {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<Vec<Bytes>>,
     /// When set, nothing from the pool is added.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     pub no_tx_pool: bool,
     /// Gas limit of the block; required on L2.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "alloy_serde::quantity::opt")]
@@ -43,6 +43,11 @@ pub struct PayloadAttributes {
     /// From Jovian on: lowest base fee, in wei.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "alloy_serde::quantity::opt")]
     pub min_base_fee: Option<u64>,
+}
+
+/// Consensus clients leave the field out, or write null, when they mean the pool to be used.
+fn null_is_false<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Attributes together with the block they build on and where they came from.

@@ -150,7 +150,8 @@ impl JwtSecret {
     pub fn read_or_create(path: &Path) -> Result<Self, JwtSecretError> {
         if !path.exists() {
             let made = create(path);
-            let made = made.map_err(|error| JwtSecretError::Create { path: path.to_owned(), error });
+            let made =
+                made.map_err(|error| JwtSecretError::Create { path: path.to_owned(), error });
             if made? {
                 info!(target: "opal::service", path = %path.display(), "made a JWT secret");
             }
@@ -189,8 +190,9 @@ impl JwtSecret {
         else {
             return Err(JwtError::Segments);
         };
-        let decode =
-            |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed("not base64"));
+        let decode = |part: &str| {
+            URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed("not base64"))
+        };
         let parsed: Header = serde_json::from_slice(&decode(header)?)
             .map_err(|_| JwtError::Malformed("not a header"))?;
         if parsed.alg != "HS256" {

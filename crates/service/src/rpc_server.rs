@@ -158,7 +158,9 @@ pub fn serve_on(
         .build();
     let server = Server::builder()
         .set_config(settings)
-        .set_http_middleware(tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer).option_layer(jwt))
+        .set_http_middleware(
+            tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer).option_layer(jwt),
+        )
         .build_from_tcp(listener)
         .map_err(error)?
         .start(methods);
@@ -302,14 +304,18 @@ mod tests {
                 None => request.send(),
             }
         };
-        for (token, text) in [(None, "missing token\n"), (Some("a.b".to_owned()), "token contains")] {
+        for (token, text) in [(None, "missing token\n"), (Some("a.b".to_owned()), "token contains")]
+        {
             let response = post(token).await.unwrap();
             assert_eq!(response.status(), 401);
             let body = response.text().await.unwrap();
             assert!(body.starts_with(text), "{body}");
         }
         let wrong = JwtSecret::from([2; 32]).token();
-        assert_eq!(post(Some(wrong)).await.unwrap().text().await.unwrap(), "signature is invalid\n");
+        assert_eq!(
+            post(Some(wrong)).await.unwrap().text().await.unwrap(),
+            "signature is invalid\n"
+        );
         let body: serde_json::Value =
             post(Some(secret.token())).await.unwrap().json().await.unwrap();
         assert_eq!(body["result"], "901");

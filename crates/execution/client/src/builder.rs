@@ -1,6 +1,7 @@
 //! Payload building: forced transactions first, then the pool by tip within the block's limits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use alloy_consensus::Transaction;
 use alloy_eips::eip2718::Decodable2718;
@@ -21,6 +22,8 @@ pub struct BuiltPayload {
     pub sidecars: Vec<(B256, Sidecar)>,
     /// Priority fees that the block earns, in wei.
     pub value: U256,
+    /// Execution-layer requests of an L1 block, type byte first (EIP-7685).
+    pub requests: Vec<Bytes>,
 }
 
 /// Limits on the data that pool transactions add to L1, set by the batcher through
@@ -87,14 +90,15 @@ pub(crate) struct Built {
     pub senders: Vec<Address>,
 }
 
-/// Builds a block on `parent`: the forced transactions, then, if `with_pool`, what the pool has.
+/// Builds a block on `parent`: the forced transactions, then what the pool has until `pool_until`;
+/// nothing from the pool without it.
 pub(crate) fn build(
     chain: &Chain,
     parent: &SealedBlock,
     state: &State,
     attributes: &PayloadAttributes,
     forced: &[(TxEnvelope, Address)],
-    with_pool: bool,
+    pool_until: Option<Instant>,
 ) -> Result<Built, BuildError> {
     let spec = chain.spec();
     let input = BlockInput::from_attributes(spec, parent.header(), attributes)
@@ -111,15 +115,20 @@ pub(crate) fn build(
         senders.push(*sender);
     }
     let mut sidecars = Vec::new();
-    if with_pool {
+    if let Some(until) = pool_until {
         let blob_base_fee = rules::next_blob_base_fee(spec, parent.header(), attributes.timestamp);
         let conditions = Conditions { parent: state, timestamp: attributes.timestamp, spent: 0 };
         let fees = (executor.base_fee(), blob_base_fee);
-        fill_from_pool(chain, &mut executor, fees, conditions, &mut senders, &mut sidecars)?;
+        fill_from_pool(chain, &mut executor, fees, conditions, until, &mut senders, &mut sidecars)?;
     }
     let executed = executor.finish().map_err(|error| BuildError::State(error.to_string()))?;
     let value = rules::priority_fees(&executed);
-    let payload = BuiltPayload { block: executed.block.clone(), sidecars, value };
+    let payload = BuiltPayload {
+        block: executed.block.clone(),
+        sidecars,
+        value,
+        requests: executed.requests.clone(),
+    };
     Ok(Built { payload, executed, senders })
 }
 
@@ -128,6 +137,7 @@ fn fill_from_pool(
     executor: &mut BlockExecutor<'_>,
     (base_fee, blob_base_fee): (u64, u128),
     mut conditions: Conditions<'_>,
+    until: Instant,
     senders: &mut Vec<Address>,
     sidecars: &mut Vec<(B256, Sidecar)>,
 ) -> Result<(), BuildError> {
@@ -135,7 +145,7 @@ fn fill_from_pool(
     let mut da_used = 0u64;
     let mut best = chain.pool().best(base_fee, blob_base_fee);
     while let Some(tx) = best.next() {
-        if executor.gas_left() < MIN_TX_GAS {
+        if executor.gas_left() < MIN_TX_GAS || Instant::now() >= until {
             break;
         }
         if tx.tx().gas_limit() > executor.gas_left() {

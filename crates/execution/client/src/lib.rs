@@ -13,6 +13,7 @@ mod builder;
 mod chain;
 mod disk;
 mod engine;
+pub mod engine_api;
 mod payload_id;
 mod pool;
 pub mod rpc;

@@ -4,19 +4,24 @@
 //!   new_payload ──► execute on the parent, store ──► VALID | INVALID | SYNCING (parent unknown)
 //!   fork_choice_updated ──► head, safe, finalized (reorg to any known block) ──► VALID | SYNCING
 //!        └─ with attributes ──► building job: forced transactions are executed at once
+//!        └─ and without noTxPool ──► a thread that builds from the pool until the job is fetched
 //!   get_payload ──► the job's block, built again from the pool if that has changed
 //! ```
+//! Blocks are built without holding up imports and forkchoice changes.
+
+mod job;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256};
-use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
+use alloy_primitives::B256;
+use opal_protocol::{PayloadAttributes, SealedBlock};
 
-use crate::builder::{self, BuildError, Built, BuiltPayload};
+use crate::builder::{BuildError, BuiltPayload};
 use crate::chain::{Chain, ChainError};
 use crate::payload_id::{PayloadId, payload_id};
+use job::Job;
 
 /// The three labels that consensus sets. Zero hashes for safe and finalized mean "not known yet"
 /// and leave the label where it is.
@@ -40,8 +45,9 @@ pub enum PayloadStatus {
     },
     /// The block, or an ancestor, breaks the rules.
     Invalid {
-        /// The last ancestor that is valid.
-        latest_valid_hash: B256,
+        /// The last ancestor that is valid; `None` when the block is not even what its hash says,
+        /// so that nothing is known of its ancestors.
+        latest_valid_hash: Option<B256>,
         /// The broken rule.
         error: String,
     },
@@ -93,22 +99,11 @@ pub enum EngineError {
     Chain(#[from] ChainError),
 }
 
-/// One payload that is being built.
-#[derive(Debug)]
-struct Job {
-    parent: SealedBlock,
-    attributes: PayloadAttributes,
-    forced: Vec<(TxEnvelope, Address)>,
-    /// The newest block, and the version of the pool that it was built from.
-    built: BuiltPayload,
-    pool_version: Option<u64>,
-}
-
 /// Blocks found invalid, so that their descendants are known to be.
 #[derive(Debug)]
 struct InvalidBlock {
     hash: B256,
-    latest_valid_hash: B256,
+    latest_valid_hash: Option<B256>,
     error: String,
 }
 
@@ -125,7 +120,7 @@ pub struct LocalEngine {
 
 #[derive(Debug, Default)]
 struct Shared {
-    jobs: Mutex<VecDeque<(PayloadId, Arc<Mutex<Job>>)>>,
+    jobs: Mutex<VecDeque<(PayloadId, Arc<Job>)>>,
     invalid: Mutex<VecDeque<InvalidBlock>>,
 }
 
@@ -176,11 +171,10 @@ impl LocalEngine {
                 "finalized block {finalized} is not an ancestor of safe block {safe}"
             )));
         }
-        let mut guard = self.chain.change();
-        self.chain.set_canonical(&mut guard, state.head, safe, finalized)?;
+        self.chain.set_canonical(&mut self.chain.change(), state.head, safe, finalized)?;
         let payload_id = match attributes {
             None => None,
-            Some(attributes) => Some(self.start_job(&mut guard, head, attributes)?),
+            Some(attributes) => Some(self.start_job(head, attributes)?),
         };
         let status = PayloadStatus::Valid { latest_valid_hash: state.head };
         Ok(ForkchoiceUpdated { status, payload_id })
@@ -208,7 +202,6 @@ impl LocalEngine {
 
     fn start_job(
         &self,
-        guard: &mut crate::chain::ChangeGuard<'_>,
         parent: SealedBlock,
         attributes: PayloadAttributes,
     ) -> Result<PayloadId, EngineError> {
@@ -223,54 +216,27 @@ impl LocalEngine {
         if self.job(&id).is_some() {
             return Ok(id);
         }
-        let forced = builder::forced_transactions(&attributes).map_err(attributes_error)?;
-        // Without the pool: this finds bad forced transactions now, and the pool is asked as late
-        // as possible.
-        let built = self.build(guard, &parent, &attributes, &forced, false)?;
-        let job = Job { parent, attributes, forced, built, pool_version: None };
+        let job = Arc::new(Job::begin(&self.chain, parent, attributes)?);
+        Job::improve_until_fetched(&job, &self.chain);
         let mut jobs = lock(&self.shared.jobs);
         if jobs.len() >= MAX_JOBS {
             jobs.pop_front();
         }
-        jobs.push_back((id, Arc::new(Mutex::new(job))));
+        jobs.push_back((id, job));
         Ok(id)
     }
 
-    fn build(
-        &self,
-        guard: &mut crate::chain::ChangeGuard<'_>,
-        parent: &SealedBlock,
-        attributes: &PayloadAttributes,
-        forced: &[(TxEnvelope, Address)],
-        with_pool: bool,
-    ) -> Result<BuiltPayload, EngineError> {
-        let state = self.chain.ensure_state(parent.hash)?;
-        let Built { payload, executed, senders } =
-            builder::build(&self.chain, parent, &state, attributes, forced, with_pool)
-                .map_err(attributes_error)?;
-        self.chain.remember_built(guard, executed, senders)?;
-        Ok(payload)
-    }
-
-    fn job(&self, id: &PayloadId) -> Option<Arc<Mutex<Job>>> {
+    fn job(&self, id: &PayloadId) -> Option<Arc<Job>> {
         lock(&self.shared.jobs).iter().find(|(known, _)| known == id).map(|(_, job)| job.clone())
     }
 
     /// The block of a building job. It is built again if the pool has changed since it was last
-    /// asked for, unless the attributes exclude the pool.
+    /// built, unless the attributes exclude the pool or that would take long.
     ///
     /// # Errors
     /// [`EngineError::UnknownPayload`] when there is no such job.
     pub fn get_payload(&self, id: PayloadId) -> Result<BuiltPayload, EngineError> {
-        let job = self.job(&id).ok_or(EngineError::UnknownPayload(id))?;
-        let mut guard = self.chain.change();
-        let mut job = lock(&job);
-        let version = self.chain.pool().version();
-        if !job.attributes.no_tx_pool && job.pool_version != Some(version) {
-            job.built = self.build(&mut guard, &job.parent, &job.attributes, &job.forced, true)?;
-            job.pool_version = Some(version);
-        }
-        Ok(job.built.clone())
+        self.job(&id).ok_or(EngineError::UnknownPayload(id))?.fetch(&self.chain)
     }
 
     /// Executes a block and stores it. It becomes canonical when forkchoice says so.
@@ -282,7 +248,7 @@ impl LocalEngine {
         let real_hash = block.header().hash_slow();
         if real_hash != block.hash {
             return Ok(PayloadStatus::Invalid {
-                latest_valid_hash: parent,
+                latest_valid_hash: None,
                 error: format!("blockhash mismatch, want {}, got {real_hash}", block.hash),
             });
         }
@@ -297,8 +263,8 @@ impl LocalEngine {
             Ok(()) => Ok(PayloadStatus::Valid { latest_valid_hash: block.hash }),
             Err(ChainError::UnknownParent(_)) => Ok(PayloadStatus::Syncing),
             Err(ChainError::InvalidBlock(error)) => {
-                self.mark_invalid(block.hash, parent, error.clone());
-                Ok(PayloadStatus::Invalid { latest_valid_hash: parent, error })
+                self.mark_invalid(block.hash, Some(parent), error.clone());
+                Ok(PayloadStatus::Invalid { latest_valid_hash: Some(parent), error })
             }
             Err(error) => Err(error.into()),
         }
@@ -313,7 +279,7 @@ impl LocalEngine {
         })
     }
 
-    fn mark_invalid(&self, hash: B256, latest_valid_hash: B256, error: String) {
+    fn mark_invalid(&self, hash: B256, latest_valid_hash: Option<B256>, error: String) {
         let mut invalid = lock(&self.shared.invalid);
         if invalid.iter().any(|block| block.hash == hash) {
             return;

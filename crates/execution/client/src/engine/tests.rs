@@ -53,7 +53,7 @@ fn statuses_follow_the_engine_api() {
     let broken = SealedBlock::new(broken);
     let status = engine.new_payload(&broken).unwrap();
     let PayloadStatus::Invalid { latest_valid_hash, error } = &status else { panic!("{status:?}") };
-    assert_eq!(*latest_valid_hash, genesis.hash);
+    assert_eq!(*latest_valid_hash, Some(genesis.hash));
     assert!(error.contains("gas"), "{error}");
     let mut child = (*two.block).clone();
     child.header.parent_hash = broken.hash;

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, keccak256};
+use opal_execution::engine_api::{Envelope, ExecutionPayload, Expected, requests_hash};
 use opal_execution::{PayloadAttributes, PayloadId, payload_id};
 use opal_protocol::TxEnvelope;
 use opal_tests::vectors::{Outcome, VectorFile, Vectors, engine_json, list, optional, parse};
+use serde::Deserialize;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -22,12 +24,13 @@ fn main() -> ExitCode {
 
 fn check_engine(file: &VectorFile) -> Outcome {
     let json = file.json();
-    let later =
-        [("flashblocks", "flashblocks are not read yet"), ("payloads", "no Engine API yet")];
-    for (key, reason) in later {
-        if optional(&json, key).is_some() {
-            return Outcome::Ignored(reason.to_owned());
-        }
+    if optional(&json, "flashblocks").is_some() {
+        return check_flashblocks(list(&json["flashblocks"]));
+    }
+    if optional(&json, "payloads").is_some() {
+        let payloads = list(&json["payloads"]);
+        payloads.iter().for_each(|case| check_payload(case));
+        return Outcome::Checked(payloads.len());
     }
     file.expect_lists(&json, &["cases"]);
     for case in list(&json["cases"]) {
@@ -35,6 +38,49 @@ fn check_engine(file: &VectorFile) -> Outcome {
         check_attributes(case, &engine_json(attributes));
     }
     Outcome::Checked(list(&json["cases"]).len())
+}
+
+/// A payload, or an answer with one, read and written again.
+fn check_payload(case: &Value) {
+    let json = &case["json"];
+    let again = if json.get("executionPayload").is_some() {
+        serde_json::to_value(Envelope::deserialize(json).unwrap()).unwrap()
+    } else {
+        serde_json::to_value(ExecutionPayload::deserialize(json).unwrap()).unwrap()
+    };
+    assert_eq!(&again, json, "{}", case["name"]);
+}
+
+/// Each flashblock, with the transactions of those before it, is a payload of the hash it says.
+fn check_flashblocks(blocks: &[Value]) -> Outcome {
+    let mut payload = serde_json::Map::new();
+    let mut transactions = Vec::new();
+    let camel = |key: &str| {
+        let mut parts = key.split('_').map(str::to_owned);
+        let first = parts.next().unwrap_or_default();
+        parts.fold(first, |name, part| name + &part[..1].to_uppercase() + &part[1..])
+    };
+    for block in blocks {
+        for part in ["base", "diff"] {
+            for (key, value) in block[part].as_object().into_iter().flatten() {
+                payload.insert(camel(key), value.clone());
+            }
+        }
+        transactions.extend(list(&block["diff"]["transactions"]).iter().cloned());
+        payload.insert("transactions".to_owned(), transactions.clone().into());
+        // Chains before Jovian use no blob gas.
+        for key in ["blobGasUsed", "excessBlobGas"] {
+            payload.insert(key.to_owned(), "0x0".into());
+        }
+        let expected = Expected {
+            withdrawals_root_given: true,
+            parent_beacon_block_root: Some(parse(&payload["parentBeaconBlockRoot"])),
+            requests_hash: Some(requests_hash(&[]).unwrap()),
+        };
+        let read = ExecutionPayload::deserialize(&Value::Object(payload.clone())).unwrap();
+        read.into_block(&expected).unwrap();
+    }
+    Outcome::Checked(blocks.len())
 }
 
 /// Attributes read and written again, and the id of the job they start, where the vector has it.

@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod process;
 pub mod registry;
+pub mod rpc;
 pub mod stack;
 pub mod vectors;
 

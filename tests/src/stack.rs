@@ -170,16 +170,49 @@ pub fn separate_node(rollup: &Rollup) -> (Process, String, String) {
     command.arg("--genesis").arg(rollup.dir().join("genesis.json"));
     command.args(["--rpc-port", "0", "--rollup-port", "0"]);
     let mut node = Process::start("opal node", &mut command);
-    let (rpc, rollup_rpc) = node.wait_for("it is up", READY, |node| {
-        let output = node.stdout() + &node.stderr();
+    let (rpc, rollup_rpc) = urls(&mut node, ["rpc", "rollup_rpc"]).into();
+    (node, rpc, rollup_rpc)
+}
+
+/// Waits for the record of the log that says where a process answers, and gives these fields.
+fn urls<const N: usize>(process: &mut Process, names: [&str; N]) -> [String; N] {
+    process.wait_for("it is up", READY, |process| {
+        let output = process.stdout() + &process.stderr();
         output.lines().find_map(|line| {
             let record: serde_json::Value = serde_json::from_str(line).ok()?;
             let field = |name: &str| {
                 let value = record.get(name).or_else(|| record.get("fields")?.get(name))?;
                 Some(value.as_str()?.to_owned())
             };
-            Some((field("rpc")?, field("rollup_rpc")?))
+            let found: Vec<String> = names.iter().filter_map(|name| field(name)).collect();
+            found.try_into().ok()
         })
-    });
-    (node, rpc, rollup_rpc)
+    })
+}
+
+/// Starts `opal execution` as a process of its own on the rollup's genesis; gives it with the URLs of
+/// its Engine API and its JSON-RPC. The data directory keeps what it stores, and the secret.
+pub fn separate_execution(
+    rollup: &Rollup,
+    data: &Path,
+    authrpc_port: u16,
+) -> (Process, String, String) {
+    let mut command = opal(&["--log-format", "json", "execution", "--http.port", "0"]);
+    command.arg("--genesis").arg(rollup.dir().join("genesis.json"));
+    command.arg("--data-dir").arg(data);
+    command.args(["--authrpc.port", &authrpc_port.to_string()]);
+    let mut execution = Process::start("opal execution", &mut command);
+    let (engine, rpc) = urls(&mut execution, ["authrpc", "rpc"]).into();
+    (execution, engine, rpc)
+}
+
+/// Starts `opal node` over an execution client at this URL; gives it with the URL of its rollup RPC.
+pub fn separate_rollup_node(rollup: &Rollup, engine: &str, secret: &Path) -> (Process, String) {
+    let mut command = opal(&["--log-format", "json", "node", "--rollup-port", "0"]);
+    command.args(["--l1", &rollup.endpoint("l1Rpc"), "--l1-beacon", &rollup.endpoint("l1Beacon")]);
+    command.arg("--rollup-config").arg(rollup.dir().join("rollup.json"));
+    command.args(["--safedb-path", "", "--l2-engine-url", engine, "--l2-jwt-secret"]).arg(secret);
+    let mut node = Process::start("opal node", &mut command);
+    let [rollup_rpc] = urls(&mut node, ["rollup_rpc"]);
+    (node, rollup_rpc)
 }

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use opal_tests::clients::Clients;
 use opal_tests::process::{Ended, Process};
-use opal_tests::stack::{FREE_PORTS, Rollup, alone, opal, separate_node};
+use opal_tests::rpc;
+use opal_tests::stack::{
+    FREE_PORTS, Rollup, alone, opal, separate_execution, separate_node, separate_rollup_node,
+};
+use serde_json::json;
 
 /// Defaults (blobs, the newest live fork, brotli), every client script, and a verifier as a
 /// process of its own.
@@ -102,6 +106,45 @@ fn l1_reorgs() {
     rollup.with_log(|rollup| {
         clients.run("reorg.mjs", rollup.dir(), &[]);
         clients.run("decode.mjs", rollup.dir(), &[]);
+    });
+    rollup.stop();
+}
+
+/// `opal node` drives an `opal execution` in another process by the Engine API; the chain is the
+/// sequencer's. The execution client is killed in the middle and comes back.
+#[test]
+fn a_node_over_a_separate_execution_client() {
+    const SOON: Duration = Duration::from_secs(60);
+    let _turn = alone();
+    let rollup = Rollup::up(&["--l1-block-time", "1", "--no-verifier"]);
+    rollup.with_log(|rollup| {
+        let sequencer = rollup.endpoint("l2Rpc");
+        let data = tempfile::tempdir().unwrap();
+        let secret = data.path().join("jwt.hex");
+        let (execution, engine, rpc) = separate_execution(rollup, data.path(), 0);
+        let (mut node, rollup_rpc) = separate_rollup_node(rollup, &engine, &secret);
+        let mut reaches = |node: &mut Process, rpc: &str, number: u64| {
+            let what = format!("block {number} is safe in the execution client");
+            let (safe, hash) = node.wait_for(&what, SOON, |_| {
+                rpc::block(rpc, "safe").filter(|(safe, _)| *safe >= number)
+            });
+            let theirs = rpc::block(&sequencer, &format!("{safe:#x}")).unwrap();
+            assert_eq!((safe, hash), theirs, "the sequencer has the same block");
+            safe
+        };
+        let safe = reaches(&mut node, &rpc, 3);
+        let output =
+            rpc::call(&rollup_rpc, "optimism_outputAtBlock", json!([format!("{safe:#x}")]));
+        let theirs = rollup.endpoint("rollupRpc");
+        let theirs = rpc::call(&theirs, "optimism_outputAtBlock", json!([format!("{safe:#x}")]));
+        assert_eq!(output.unwrap()["outputRoot"], theirs.unwrap()["outputRoot"]);
+
+        let port = engine.rsplit(':').next().unwrap().parse().unwrap();
+        drop(execution);
+        let (execution, _, rpc) = separate_execution(rollup, data.path(), port);
+        reaches(&mut node, &rpc, safe + 3);
+        node.interrupt(Duration::from_secs(5));
+        execution.interrupt(Duration::from_secs(5));
     });
     rollup.stop();
 }

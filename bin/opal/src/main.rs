@@ -7,6 +7,7 @@ mod bench;
 mod chains;
 mod data_dir;
 mod derive;
+mod execution;
 mod genesis;
 mod network;
 mod node;
@@ -24,8 +25,8 @@ use opal_service::{Shutdown, StopReason, shutdown::GRACE};
 
 /// The whole OP Stack in one binary.
 ///
-/// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. `node` and
-/// `batcher` run one role each; the other commands are tools that do their work and end.
+/// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. `node`,
+/// `execution` and `batcher` run one role each; the other commands are tools that do their work and end.
 #[derive(Debug, Parser)]
 #[command(name = "opal", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -41,6 +42,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Run a verifier: derive an OP chain from L1 and serve it over JSON-RPC.
     Node(Box<node::NodeArgs>),
+    /// Run an execution client alone, for a consensus client that speaks the Engine API.
+    Execution(Box<execution::ExecutionArgs>),
     /// Run a batcher: post a sequencer's blocks to L1.
     Batcher(Box<batcher::Args>),
     /// Derive payload attributes from recorded L1 data, and compare them with known L2 blocks.
@@ -75,12 +78,16 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
     if let Err(error) = shutdown.wait_for_signals() {
         return fail(&error.into());
     }
-    let service = matches!(command, Command::Up(_) | Command::Node(_) | Command::Batcher(_));
+    let service = matches!(
+        command,
+        Command::Up(_) | Command::Node(_) | Command::Execution(_) | Command::Batcher(_)
+    );
     let stopped = if service { "stopped before all was up" } else { "interrupted" };
     let started = async {
         match command {
             Command::Up(args) => up::run(*args, shutdown).await.map(Some),
             Command::Node(args) => node::run(*args, shutdown).await.map(Some),
+            Command::Execution(args) => execution::run(*args, shutdown).await.map(Some),
             Command::Batcher(args) => batcher::run(*args, shutdown).await.map(Some),
             Command::Derive(args) => derive::run(*args).await.map(|()| None),
             Command::Chains(args) => chains::run(&args).map(|text| {

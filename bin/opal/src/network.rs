@@ -12,6 +12,7 @@ use opal_protocol::registry::{self, ChainPreset};
 use opal_protocol::{Hardfork, RollupConfig, l1_fees};
 use tracing::{info, warn};
 
+use crate::data_dir::DataDir;
 use crate::genesis;
 use crate::upgrades::UpgradesDir;
 
@@ -33,12 +34,11 @@ pub(crate) struct NetworkArgs {
         long,
         visible_alias = "rollup.config",
         env = "OPAL_NODE_ROLLUP_CONFIG",
-        value_name = "FILE",
-        requires = "genesis"
+        value_name = "FILE"
     )]
     rollup_config: Option<PathBuf>,
     /// The chain's L2 genesis, as genesis.json or as the registry has it; with --network the one in
-    /// the data directory if left out.
+    /// the data directory if left out. Not read where the chain runs elsewhere.
     #[arg(long, env = "OPAL_NODE_GENESIS", value_name = "FILE")]
     genesis: Option<PathBuf>,
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub(crate) fn refuse_alt_da(config: &RollupConfig) -> eyre::Result<()> {
 /// Activation times instead of the configuration's, in seconds since the Unix epoch.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Activation times instead of the configured ones")]
-struct Overrides {
+pub(crate) struct Overrides {
     #[arg(
         long = "override.canyon",
         env = "OPAL_NODE_OVERRIDE_CANYON",
@@ -198,8 +198,28 @@ struct Overrides {
 }
 
 impl Overrides {
+    /// Whether one was given.
+    pub(crate) fn any(&self) -> bool {
+        [
+            self.override_canyon,
+            self.override_delta,
+            self.override_ecotone,
+            self.override_fjord,
+            self.override_granite,
+            self.override_holocene,
+            self.override_isthmus,
+            self.override_jovian,
+            self.override_karst,
+            self.override_interop,
+            self.override_pectrablobschedule,
+        ]
+        .iter()
+        .any(Option::is_some)
+            || self.override_keep_karst_upgrade_gas.is_some()
+    }
+
     /// Sets what was given; tells each.
-    fn apply(&self, config: &mut RollupConfig) {
+    pub(crate) fn apply(&self, config: &mut RollupConfig) {
         let forks = [
             (Hardfork::Canyon, self.override_canyon),
             (Hardfork::Delta, self.override_delta),
@@ -239,20 +259,8 @@ impl NetworkArgs {
     /// # Errors
     /// If a file is wrong or missing, or Opal can't run the chain.
     pub(crate) fn load(&self) -> eyre::Result<(RollupConfig, Arc<Chain>)> {
-        let (mut config, path) = match (&self.network, &self.rollup_config) {
-            (Some(name), _) => {
-                let chain = registry::find(name).wrap_err("--network")?;
-                self.preset(chain).wrap_err_with(|| format!("--network {name}"))?
-            }
-            (None, Some(path)) => {
-                let config = RollupConfig::from_json(&read("--rollup-config", path)?)
-                    .wrap_err_with(|| format!("--rollup-config {}", path.display()))?;
-                let genesis = self.genesis.clone();
-                (config, genesis.ok_or_else(|| eyre!("--genesis: the chain's genesis is needed"))?)
-            }
-            (None, None) => bail!("give --network, or --rollup-config and --genesis"),
-        };
-        refuse_alt_da(&config)?;
+        let mut config = self.config()?;
+        let path = self.genesis_path()?;
 
         let in_genesis = || format!("--genesis {}", path.display());
         let json = genesis_file::read_file(&path).wrap_err_with(in_genesis)?;
@@ -267,28 +275,55 @@ impl NetworkArgs {
         let chain = Chain::from_genesis(&genesis).wrap_err_with(in_genesis)?;
         genesis_file::check_hash(chain.head().hash, &config).wrap_err_with(in_genesis)?;
 
-        self.l1_parameters(&mut config)?;
-        self.upgrades.load(&mut config)?;
-        tell(&config);
+        self.finish(&mut config)?;
         Ok((config, chain))
     }
 
-    /// A chain of the registry and the file of its genesis.
-    fn preset(&self, chain: &ChainPreset) -> eyre::Result<(RollupConfig, PathBuf)> {
-        chain.supported()?;
-        if chain.is_migrated() {
-            bail!(
-                "{} was there before Bedrock: the state that it begins with, at block {}, is in no \
-                 genesis file, and Opal can't start from a snapshot",
-                chain.title,
-                chain.l2.number
-            );
-        }
-        let path = match &self.genesis {
-            Some(path) => path.clone(),
-            None => genesis::stored(&self.upgrades.data, chain)?,
+    /// The chain's configuration with its upgrade transactions, for a node whose chain another
+    /// process runs.
+    ///
+    /// # Errors
+    /// If a file is wrong or missing, or Opal can't derive the chain.
+    pub(crate) fn load_rollup(&self) -> eyre::Result<RollupConfig> {
+        let mut config = self.config()?;
+        self.overrides.apply(&mut config);
+        config.check()?;
+        self.finish(&mut config)?;
+        Ok(config)
+    }
+
+    /// The configuration as the registry or the file has it.
+    fn config(&self) -> eyre::Result<RollupConfig> {
+        let config = match (&self.network, &self.rollup_config) {
+            (Some(name), _) => {
+                let chain = registry::find(name).wrap_err("--network")?;
+                chain.supported().wrap_err_with(|| format!("--network {name}"))?;
+                chain.rollup_config()
+            }
+            (None, Some(path)) => RollupConfig::from_json(&read("--rollup-config", path)?)
+                .wrap_err_with(|| format!("--rollup-config {}", path.display()))?,
+            (None, None) => bail!("give --network, or --rollup-config and --genesis"),
         };
-        Ok((chain.rollup_config(), path))
+        refuse_alt_da(&config)?;
+        Ok(config)
+    }
+
+    /// The file of the genesis.
+    fn genesis_path(&self) -> eyre::Result<PathBuf> {
+        let Some(name) = &self.network else {
+            let path = self.genesis.clone();
+            return path.ok_or_else(|| eyre!("--genesis: the chain's genesis is needed"));
+        };
+        let chain = registry::find(name).wrap_err("--network")?;
+        genesis_of(chain, self.genesis.as_ref(), &self.upgrades.data)
+            .wrap_err_with(|| format!("--network {name}"))
+    }
+
+    fn finish(&self, config: &mut RollupConfig) -> eyre::Result<()> {
+        self.l1_parameters(config)?;
+        self.upgrades.load(config)?;
+        tell(config);
+        Ok(())
     }
 
     /// What derivation must know of the L1.
@@ -307,6 +342,29 @@ impl NetworkArgs {
             warn!(target: "opal::node", "no time of the Pectra blob schedule fix");
         }
         Ok(())
+    }
+}
+
+/// The file of a registry chain's genesis: the one named, or that in the data directory.
+///
+/// # Errors
+/// If there is none, or the chain can't start from one.
+pub(crate) fn genesis_of(
+    chain: &ChainPreset,
+    named: Option<&PathBuf>,
+    data: &DataDir,
+) -> eyre::Result<PathBuf> {
+    if chain.is_migrated() {
+        bail!(
+            "{} was there before Bedrock: the state that it begins with, at block {}, is in no \
+             genesis file, and Opal can't start from a snapshot",
+            chain.title,
+            chain.l2.number
+        );
+    }
+    match named {
+        Some(path) => Ok(path.clone()),
+        None => genesis::stored(data, chain),
     }
 }
 

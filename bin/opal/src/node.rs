@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use eyre::WrapErr;
+use eyre::{WrapErr, bail};
 use opal_da::L1Client;
-use opal_node::{FullNodeConfig, NodeConfig, full};
+use opal_node::{FullNodeConfig, HttpEngine, NodeConfig, full};
+use opal_service::http::without_credentials;
+use opal_service::jwt::JwtSecret;
 use opal_service::metrics::{self, Metrics};
 use opal_service::rpc_server::RpcEndpoint;
 use opal_service::{RpcServerConfig, Shutdown};
@@ -41,6 +43,25 @@ pub(crate) struct NodeArgs {
     /// first one.
     #[arg(long, visible_alias = "l1.beacon.ignore", env = "OPAL_NODE_L1_BEACON_IGNORE")]
     l1_beacon_ignore: bool,
+    /// Engine API of an execution client that runs the chain, such as `opal execution` or op-reth;
+    /// without it, the chain runs in this process.
+    #[arg(
+        long,
+        visible_alias = "l2",
+        env = "OPAL_NODE_L2_ENGINE_URL",
+        value_name = "URL",
+        requires = "l2_jwt_secret"
+    )]
+    l2_engine_url: Option<Url>,
+    /// File with the JWT secret that the execution client has, too (32 bytes in hex).
+    #[arg(
+        long,
+        visible_alias = "l2.jwt-secret",
+        env = "OPAL_NODE_L2_JWT_SECRET",
+        value_name = "FILE",
+        requires = "l2_engine_url"
+    )]
+    l2_jwt_secret: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
     /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`; an empty
@@ -53,7 +74,8 @@ pub(crate) struct NodeArgs {
     /// Address that all servers listen on.
     #[arg(long, env = "OPAL_NODE_HOST", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
-    /// Port of the L2 JSON-RPC (HTTP and WebSocket); 0 picks a free one, as for all ports.
+    /// Port of the L2 JSON-RPC (HTTP and WebSocket), where the chain runs in this process; 0 picks a
+    /// free one, as for all ports.
     #[arg(long, env = "OPAL_NODE_RPC_PORT", default_value_t = 9547)]
     rpc_port: u16,
     /// Port of the rollup RPC.
@@ -79,11 +101,16 @@ pub(crate) struct NodeArgs {
 }
 
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
-    let (rollup, chain) = args.network.load()?;
+    let (rollup, chain) = match &args.l2_engine_url {
+        None => args.network.load().map(|(rollup, chain)| (rollup, Some(chain)))?,
+        Some(_) => (args.network.load_rollup()?, None),
+    };
+    let secret = args.l2_jwt_secret.as_deref().map(JwtSecret::read);
+    let secret = secret.transpose().wrap_err("--l2-jwt-secret")?;
     let claim = |port, flag| {
         RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(args.host, port), flag))
     };
-    let rpc = claim(args.rpc_port, "--rpc-port")?;
+    let rpc = chain.as_ref().map(|_| claim(args.rpc_port, "--rpc-port")).transpose()?;
     let rollup_rpc = claim(args.rollup_port, "--rollup-port")?;
     let metrics = Metrics::new();
     if let Some(port) = args.metrics_port {
@@ -96,24 +123,33 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
         .await
         .wrap_err("--l1")?;
     let safe_db = safe_db::open(args.safedb_path, &args.network.upgrades.data, &rollup)?;
-    let config = FullNodeConfig {
-        node: NodeConfig {
-            name: "verifier",
-            rollup: Arc::new(rollup),
-            sequencer: None,
-            l1_conf_depth: args.l1_confs,
-            l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
-            rpc_admin: args.rpc_admin,
-            safe_db,
-            record: args.record,
-            allow_no_beacon: args.l1_beacon_ignore,
-        },
-        chain,
-        rpc,
-        rollup_rpc,
+    let rollup = Arc::new(rollup);
+    let node = NodeConfig {
+        name: "verifier",
+        rollup: rollup.clone(),
+        sequencer: None,
+        l1_conf_depth: args.l1_confs,
+        l1_poll_interval: Duration::from_millis(args.l1_poll_interval_ms),
+        rpc_admin: args.rpc_admin,
+        safe_db,
+        record: args.record,
+        allow_no_beacon: args.l1_beacon_ignore,
     };
-    let node = full::start(config, Arc::new(l1), &metrics, shutdown).await?;
-    info!(target: "opal::node", rpc = node.rpc.http_url(), ws = node.rpc.ws_url(),
-        rollup_rpc = node.node.rpc().http_url(), "node is up");
+    let l1 = Arc::new(l1);
+    if let (Some(chain), Some(rpc)) = (chain, rpc) {
+        let config = FullNodeConfig { node, chain, rpc, rollup_rpc };
+        let node = full::start(config, l1, &metrics, shutdown).await?;
+        info!(target: "opal::node", rpc = node.rpc.http_url(), ws = node.rpc.ws_url(),
+            rollup_rpc = node.node.rpc().http_url(), "node is up");
+        return Ok(Box::new(node));
+    }
+    let (Some(url), Some(secret)) = (args.l2_engine_url, secret) else {
+        bail!("--l2-engine-url and --l2-jwt-secret belong together");
+    };
+    let shown = without_credentials(&url);
+    let engine = HttpEngine::connect(url, secret, rollup).await.wrap_err("--l2-engine-url")?;
+    let engine = Arc::new(engine);
+    let node = opal_node::start(node, rollup_rpc, engine, l1, &metrics, shutdown).await?;
+    info!(target: "opal::node", engine = shown, rollup_rpc = node.rpc().http_url(), "node is up");
     Ok(Box::new(node))
 }

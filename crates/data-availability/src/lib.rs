@@ -20,4 +20,4 @@ pub use batcher::{
 pub use beacon::{BeaconClient, SlotRule};
 pub use error::DaError;
 pub use l1_client::{BlockTag, L1BlockData, L1Client};
-pub use rpc_block::{verify_l1_block, verify_l1_header};
+pub use rpc_block::{verify_l1_block, verify_l1_header, verify_l2_block};

@@ -72,11 +72,23 @@ impl RpcBlock {
 /// # Errors
 /// When it is no block, or its parts do not fit together.
 pub fn verify_l1_block(json: &str) -> Result<SealedBlock, DaError> {
-    let block: RpcBlock = serde_json::from_str(json).map_err(|error| DaError::Inconsistent {
+    read_block(json)?.verify(Layer::L1 { sidecars_in_root: false })
+}
+
+/// The block in an answer of `eth_getBlockBy…` with full transactions from an L2, once it is what
+/// its hash and roots say.
+///
+/// # Errors
+/// When it is no block, or its parts do not fit together.
+pub fn verify_l2_block(json: &str) -> Result<SealedBlock, DaError> {
+    read_block(json)?.verify(Layer::L2)
+}
+
+fn read_block(json: &str) -> Result<RpcBlock, DaError> {
+    serde_json::from_str(json).map_err(|error| DaError::Inconsistent {
         block: BlockId::default(),
         reason: format!("the answer is no block: {error}"),
-    })?;
-    block.verify(Layer::L1 { sidecars_in_root: false })
+    })
 }
 
 fn check_hash(hash: B256, header: &Header) -> Result<(), String> {

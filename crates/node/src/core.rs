@@ -21,13 +21,12 @@ use opal_derivation::{
     Derivation, DerivationStart, DropReason, Dropped, Executed, Input, InputError, Request, Step,
     attributes_match_block,
 };
-use opal_execution::{EngineError, LocalEngine};
 use opal_protocol::{
     AttributesWithParent, BlockId, L2BlockRef, PayloadAttributes, RollupConfig, SealedBlock,
 };
 use tracing::{debug, info, warn};
 
-use crate::engine::{self, BuildError};
+use crate::engine::{self, BlockAt, BuildError, Engine, EngineError};
 use crate::error::NodeError;
 use crate::forkchoice::{Event, Finality, ForkchoiceState, Heads, SafeEntry};
 use crate::l1_watcher::L1Heads;
@@ -59,11 +58,13 @@ pub(crate) enum Verdict {
 
 pub(crate) struct Core {
     pub(crate) config: Arc<RollupConfig>,
-    pub(crate) engine: LocalEngine,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) metrics: NodeMetrics,
     pub(crate) l1_heads: L1Heads,
     /// Why derivation must start anew, while that has not been possible.
     pub(crate) reset_due: Option<String>,
+    /// Whether the engine failed or lost blocks, so that the next start is from what it has then.
+    pub(crate) engine_lost: bool,
     /// Set when the L1 head did not extend the one before: until our heads were compared with
     /// the L1, its chain may have reorganised under them.
     l1_unverified: bool,
@@ -81,7 +82,7 @@ pub(crate) struct Core {
 /// What a [`Core`] is made of.
 pub(crate) struct CoreParts {
     pub config: Arc<RollupConfig>,
-    pub engine: LocalEngine,
+    pub engine: Arc<dyn Engine>,
     pub l1_heads: L1Heads,
     pub safe_db: Option<Arc<SafeDb>>,
     pub recording: Option<Recording>,
@@ -89,17 +90,21 @@ pub(crate) struct CoreParts {
 }
 
 /// The heads that the engine holds, with what the database tells of their safety.
-pub(crate) fn known_heads(parts: &CoreParts) -> Result<ForkchoiceState, NodeError> {
-    let heads = engine::heads(&parts.engine, &parts.config)?;
+pub(crate) fn known_heads(
+    engine: &dyn Engine,
+    config: &RollupConfig,
+    safe_db: Option<&SafeDb>,
+) -> Result<ForkchoiceState, NodeError> {
+    let heads = engine::heads(engine, config)?;
     let mut forkchoice = ForkchoiceState::new(heads.finalized);
     forkchoice.on(Event::Reset { unsafe_head: heads.unsafe_head, safe: heads.safe });
-    if let Some(db) = &parts.safe_db {
+    if let Some(db) = safe_db {
         let mut entries = Vec::new();
         for index in (0..db.count_up_to_l2(heads.unsafe_head.number)?).rev() {
             let Some(record) = db.get(index)? else { break };
-            let block = parts.engine.block_by_number(record.safe_head.number);
+            let block = engine.block(BlockAt::Number(record.safe_head.number))?;
             let Some(block) = block.filter(|block| block.id() == record.safe_head) else { break };
-            let safe = engine::block_ref(&parts.config, &block)?;
+            let safe = engine::block_ref(config, &block)?;
             entries.push(SafeEntry { derived_from: record.l1_block, safe });
             if safe.number <= heads.finalized.number {
                 break;
@@ -183,6 +188,7 @@ impl Core {
             metrics: parts.metrics,
             l1_heads: parts.l1_heads,
             reset_due: None,
+            engine_lost: false,
             l1_unverified: false,
             forkchoice,
             derivation,
@@ -216,10 +222,12 @@ impl Core {
             recording.step();
         }
         match self.derivation.step() {
-            Step::Need(Request::L2Block { number }) => match self.engine.block_by_number(number) {
-                Some(block) => self.provide(Input::L2Block(block)),
-                None => return Err(NodeError::MissingBlock(number.to_string())),
-            },
+            Step::Need(Request::L2Block { number }) => {
+                match self.engine.block(BlockAt::Number(number))? {
+                    Some(block) => self.provide(Input::L2Block(block)),
+                    None => return Err(NodeError::MissingBlock(number.to_string())),
+                }
+            }
             Step::Need(request) => {
                 self.derivation_ready = false;
                 return Ok(Turn::Want(request));
@@ -282,7 +290,7 @@ impl Core {
         let parent = attributes.parent;
         if heads.unsafe_head.number > parent.number {
             let number = parent.number.saturating_add(1);
-            if let Some(block) = self.engine.block_by_number(number) {
+            if let Some(block) = self.engine.block(BlockAt::Number(number))? {
                 let check = attributes_match_block(
                     &self.config,
                     parent.hash,
@@ -299,7 +307,7 @@ impl Core {
                 }
             }
         }
-        match engine::build(&self.engine, &heads, parent.hash, attributes.attributes.clone()) {
+        match engine::build(&*self.engine, &heads, parent.hash, attributes.attributes.clone()) {
             Ok(block) => {
                 let reference = self.block_ref(&block)?;
                 if heads.unsafe_head.number > parent.number {
@@ -319,7 +327,7 @@ impl Core {
                     self.forkchoice.on(Event::UnsafeExtended(replaced));
                 }
                 // The attempt has moved the engine to the parent; the unsafe chain stands as before.
-                Ok(engine::set_heads(&self.engine, self.forkchoice.heads())?)
+                Ok(engine::set_heads(&*self.engine, self.forkchoice.heads())?)
             }
             Err(error) => Err(error.into()),
         }
@@ -338,7 +346,7 @@ impl Core {
             self.forkchoice.on(Event::SafeDerived { block: reference, derived_from });
             self.replaced = None;
         }
-        engine::set_heads(&self.engine, self.forkchoice.heads())?;
+        engine::set_heads(&*self.engine, self.forkchoice.heads())?;
         if let Some(db) = self.safe_db.as_ref().filter(|_| attributes.concluding) {
             let record = SafeHeadRecord { l1_block: derived_from, safe_head: block.id() };
             if let Err(error) = db.record(record) {
@@ -452,6 +460,23 @@ impl Core {
         Search::new(self.config.clone(), *self.forkchoice.heads(), log)
     }
 
+    /// What the engine has now, after it failed or lost blocks.
+    pub(crate) fn known_heads(&self) -> Result<ForkchoiceState, NodeError> {
+        known_heads(&*self.engine, &self.config, self.safe_db.as_deref())
+    }
+
+    /// Starts anew from what the engine has, and from where a search from there led.
+    pub(crate) fn rejoin(
+        &mut self,
+        forkchoice: ForkchoiceState,
+        start: SyncStart,
+        why: &str,
+    ) -> Result<(), NodeError> {
+        self.forkchoice = forkchoice;
+        self.engine_lost = false;
+        self.restart(start, why)
+    }
+
     /// The record of safe heads.
     pub(crate) const fn safe_db(&self) -> Option<&Arc<SafeDb>> {
         self.safe_db.as_ref()
@@ -500,7 +525,7 @@ impl Core {
         attributes: PayloadAttributes,
     ) -> Result<(SealedBlock, L2BlockRef), BuildError> {
         let heads = *self.forkchoice.heads();
-        let block = engine::build(&self.engine, &heads, heads.unsafe_head.hash, attributes)?;
+        let block = engine::build(&*self.engine, &heads, heads.unsafe_head.hash, attributes)?;
         let reference =
             self.block_ref(&block).map_err(|error| BuildError::NotImported(error.to_string()))?;
         Ok((block, reference))
@@ -516,7 +541,7 @@ impl Core {
 
     fn move_heads(&mut self, event: Event) -> Result<(), NodeError> {
         if let Some(heads) = self.forkchoice.on(event) {
-            engine::set_heads(&self.engine, &heads)?;
+            engine::set_heads(&*self.engine, &heads)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use alloy_genesis::Genesis;
 use alloy_primitives::{Bytes, TxKind, U256};
 use alloy_signer::SignerSync;
 use opal_derivation::{EpochData, L1Block, build_attributes};
-use opal_execution::Chain;
+use opal_execution::{Chain, LocalEngine};
 use opal_governance::{DevAccounts, Intent, TEST_MNEMONIC, devnet_genesis};
 use opal_protocol::batcher_tx::encode_batcher_data;
 use opal_protocol::blob::{Blob, encode_blob};
@@ -104,7 +104,7 @@ impl World {
         L1Heads { head: self.l1.last().unwrap().reference, safe: finalized, finalized }
     }
 
-    fn parts(&self, engine: LocalEngine, safe_db: Option<Arc<SafeDb>>) -> CoreParts {
+    fn parts(&self, engine: Arc<dyn Engine>, safe_db: Option<Arc<SafeDb>>) -> CoreParts {
         CoreParts {
             config: self.config.clone(),
             engine,
@@ -115,25 +115,26 @@ impl World {
         }
     }
 
-    fn engine(&self) -> LocalEngine {
-        LocalEngine::new(Chain::from_genesis(&self.genesis).unwrap())
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::new(LocalEngine::new(Chain::from_genesis(&self.genesis).unwrap()))
     }
 
-    fn start(&self, engine: LocalEngine, safe_db: Option<Arc<SafeDb>>) -> Core {
+    fn start(&self, engine: Arc<dyn Engine>, safe_db: Option<Arc<SafeDb>>) -> Core {
         let parts = self.parts(engine, safe_db);
-        let forkchoice = known_heads(&parts).unwrap();
+        let forkchoice =
+            known_heads(&*parts.engine, &parts.config, parts.safe_db.as_deref()).unwrap();
         let log = forkchoice.safe_heads_newest_first().copied();
         let search = Search::new(self.config.clone(), *forkchoice.heads(), log);
-        let start = self.found(search, &parts.engine);
+        let start = self.found(search, &*parts.engine);
         if let Some(db) = &parts.safe_db {
             self.confirm(db, forkchoice.heads().finalized.number);
         }
         Core::new(parts, forkchoice, start).unwrap()
     }
 
-    fn found(&self, mut search: Search, engine: &LocalEngine) -> SyncStart {
+    fn found(&self, mut search: Search, engine: &dyn Engine) -> SyncStart {
         loop {
-            match search.next(&|hash| engine.block_by_hash(&hash)).unwrap() {
+            match search.next(&|hash| Ok(engine.block(BlockAt::Hash(hash))?)).unwrap() {
                 Next::L1Hash(number) => search.l1_hash(number, self.hash(number)),
                 Next::L1Block(id) => search.l1_block(self.l1[id.number as usize].reference),
                 Next::Found(start) => return *start,
@@ -159,7 +160,7 @@ impl World {
         let ours = core.ours();
         let verdict = core.judge(&ours, &ours.map(|id| self.hash(id.number)));
         if verdict == Verdict::Reorged {
-            let start = self.found(core.search(), &core.engine);
+            let start = self.found(core.search(), &*core.engine);
             if let Some(db) = core.safe_db() {
                 self.confirm(db, core.heads().finalized.number);
             }
@@ -208,7 +209,7 @@ impl World {
     }
 
     fn attributes(&self, core: &Core, parent: &L2BlockRef, txs: &[Bytes]) -> PayloadAttributes {
-        let block = core.engine.block_by_hash(&parent.hash).unwrap();
+        let block = core.engine.block(BlockAt::Hash(parent.hash)).unwrap().unwrap();
         let system_config = system_config_of(&self.config, parent.hash, &block.block).unwrap();
         let origin = &self.l1[parent.l1_origin.number as usize];
         let epoch = EpochData::new(
@@ -252,7 +253,10 @@ impl World {
         let origin = self.config.genesis.l1;
         blocks
             .map(|n| {
-                SingularBatch::from_block(&core.engine.block_by_number(n).unwrap().block, origin)
+                SingularBatch::from_block(
+                    &core.engine.block(BlockAt::Number(n)).unwrap().unwrap().block,
+                    origin,
+                )
             })
             .collect()
     }
@@ -300,7 +304,7 @@ impl World {
 /// Numbers of the three heads, and that the engine has the same.
 fn heads(core: &Core) -> (u64, u64, u64) {
     let Heads { unsafe_head, safe, finalized } = *core.heads();
-    let engine = engine::heads(&core.engine, &core.config).unwrap();
+    let engine = engine::heads(&*core.engine, &core.config).unwrap();
     assert_eq!(engine, *core.heads());
     assert!(finalized.number <= safe.number && safe.number <= unsafe_head.number);
     let status = core.status();
@@ -709,7 +713,7 @@ fn from_holocene_on_a_refused_block_is_replaced_by_its_deposits() {
         assert!(world.turn(&mut core));
     }
     assert_eq!(heads(&core), (2, 2, 0));
-    let block = core.engine.block_by_number(2).unwrap();
+    let block = core.engine.block(BlockAt::Number(2)).unwrap().unwrap();
     assert!(block.block.body.transactions.iter().all(TxEnvelope::is_deposit_tx));
     assert_eq!(core.heads().safe.id(), block.id());
     world.run(&mut core);
@@ -770,6 +774,28 @@ fn a_missing_l2_block_stops_the_node() {
     let core = nine_blocks(None, &mut world);
     let mut search = core.search();
     search.l1_hash(0, Some(B256::repeat_byte(1)));
-    let error = search.next(&|_| None).unwrap_err();
+    let error = search.next(&|_| Ok(None)).unwrap_err();
     assert!(matches!(error, NodeError::MissingBlock(_)), "{error}");
+}
+
+#[test]
+fn an_engine_that_lost_its_blocks_is_filled_again() {
+    let mut world = World::new(Hardfork::Isthmus);
+    let mut core = nine_blocks(None, &mut world);
+    let (safe, unsafe_head) = (core.heads().safe, core.heads().unsafe_head);
+    assert_eq!(safe, unsafe_head);
+    core.engine = world.engine();
+    let error = engine::set_heads(&*core.engine, core.heads()).unwrap_err();
+    assert!(matches!(error, EngineError::Lost(_)), "{error}");
+    // What the driver does then.
+    let known = core.known_heads().unwrap();
+    let log = known.safe_heads_newest_first().copied();
+    let search = Search::new(core.config.clone(), *known.heads(), log);
+    let start = world.found(search, &*core.engine);
+    assert_eq!(start.unsafe_head.number, 0);
+    core.rejoin(known, start, "test").unwrap();
+    assert_eq!(heads(&core), (0, 0, 0));
+    world.run(&mut core);
+    assert_eq!((core.heads().safe, core.heads().unsafe_head), (safe, unsafe_head));
+    heads(&core);
 }

@@ -27,12 +27,13 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::core::{Core, CoreParts, Turn, Verdict, keep_confirmed, known_heads};
+use crate::engine::{BlockAt, BuildError, Engine, EngineError};
 use crate::error::NodeError;
 use crate::fetcher::Fetcher;
-use crate::forkchoice::SafeEntry;
+use crate::forkchoice::{ForkchoiceState, SafeEntry};
 use crate::l1_watcher::L1Heads;
 use crate::safe_db::{SafeDb, SafeHeadRecord};
-use crate::sequencer::Sequencer;
+use crate::sequencer::{PlanError, Sequencer};
 use crate::status::SyncStatus;
 use crate::sync_start::{Next, Search, SyncStart};
 
@@ -89,10 +90,10 @@ impl Driver {
     /// Finds where to start from what the engine holds and what the L1 confirms.
     pub(crate) async fn start(parts: DriverParts) -> Result<Self, NodeError> {
         let DriverParts { core, l1, l1_conf_depth, sequencer, status } = parts;
-        let forkchoice = known_heads(&core)?;
+        let forkchoice = known_heads(&*core.engine, &core.config, core.safe_db.as_deref())?;
         let (heads, log) = (*forkchoice.heads(), forkchoice.safe_heads_newest_first().copied());
         let mut search = Search::new(core.config.clone(), heads, log);
-        let start = find(&mut search, &core.engine, &l1).await?;
+        let start = find(&mut search, &*core.engine, &l1).await?;
         if let Some(db) = &core.safe_db {
             confirm_safe_db(db, &l1, &core.config, &start, heads.finalized.number).await?;
         }
@@ -137,25 +138,55 @@ impl Driver {
     ) -> Result<(), NodeError> {
         loop {
             let in_doubt = self.core.l1_unverified() || self.core.reset_due.is_some();
-            tokio::select! {
+            let done = tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(self.sequence_at), if self.sequencing => {
-                    self.sequence().await?;
+                    self.sequence().await
                 }
-                Some(command) = commands.recv() => self.on_command(command).await?,
+                Some(command) = commands.recv() => self.on_command(command).await,
                 Ok(()) = l1_heads.changed() => {
                     let heads = *l1_heads.borrow_and_update();
-                    self.on_l1_heads(heads).await?;
+                    self.on_l1_heads(heads).await
                 }
                 () = tokio::time::sleep_until(self.retry_at), if in_doubt => {
-                    self.settle_doubt().await?;
+                    self.settle_doubt().await
                 }
-                Some(answer) = self.finality.join_next() => self.on_finality(answer)?,
-                input = self.fetcher.next() => self.core.provide(input),
-                () = std::future::ready(()), if self.core.can_derive() => self.derive()?,
+                Some(answer) = self.finality.join_next() => self.on_finality(answer),
+                input = self.fetcher.next() => {
+                    self.core.provide(input);
+                    Ok(())
+                }
+                () = std::future::ready(()), if self.core.can_derive() => self.derive(),
+            };
+            if let Err(error) = done {
+                self.on_error(error)?;
             }
             self.publish();
         }
+    }
+
+    /// An engine that does not answer, or that lost blocks, is no end: the node starts anew from
+    /// what it has, once it answers. Blocks that are missing right after that belong to no chain.
+    fn on_error(&mut self, error: NodeError) -> Result<(), NodeError> {
+        let again = match &error {
+            NodeError::Engine(EngineError::Unavailable(_) | EngineError::Lost(_)) => true,
+            NodeError::MissingBlock(_) => !self.core.engine_lost,
+            _ => false,
+        };
+        if !again {
+            return Err(error);
+        }
+        if self.core.engine_lost {
+            debug!(target: "opal::node", %error, "the execution engine is not back yet");
+        } else {
+            warn!(target: "opal::node", %error, "starting anew from what the execution engine has");
+        }
+        self.core.engine_lost = true;
+        self.core.reset_due = Some(error.to_string());
+        self.retry_at = Instant::now() + L1_RETRY;
+        // Nothing can be built meanwhile.
+        self.sequence_at = self.sequence_at.max(self.retry_at);
+        Ok(())
     }
 
     // --- derivation ---------------------------------------------------------------------------
@@ -259,11 +290,10 @@ impl Driver {
     }
 
     async fn reset(&mut self, why: &str) -> Result<(), NodeError> {
-        let mut search = self.core.search();
-        let found = self.find_start(&mut search).await;
+        let found = self.find_start().await;
         self.retry_at = Instant::now() + L1_RETRY;
-        let start = match found {
-            Ok(start) => start,
+        let (known, start) = match found {
+            Ok(found) => found,
             // The L1 is away or still changing: keep the heads and come back.
             Err(error @ (NodeError::L1(_) | NodeError::L1Behind(_))) => {
                 warn!(target: "opal::node", %error, why, "reset waits for the L1");
@@ -273,7 +303,10 @@ impl Driver {
             Err(error) => return Err(error),
         };
         self.fetcher.reset();
-        self.core.restart(start, why)?;
+        match known {
+            Some(forkchoice) => self.core.rejoin(forkchoice, start, why)?,
+            None => self.core.restart(start, why)?,
+        }
         if let Some(sequencer) = &mut self.sequencer {
             sequencer.reset();
         }
@@ -281,13 +314,26 @@ impl Driver {
         Ok(())
     }
 
-    async fn find_start(&self, search: &mut Search) -> Result<SyncStart, NodeError> {
-        let start = find(search, &self.core.engine, &self.l1).await?;
-        if let Some(db) = self.core.safe_db() {
-            let finalized = self.core.heads().finalized.number;
-            confirm_safe_db(db, &self.l1, &self.core.config, &start, finalized).await?;
+    /// Where to start from; with what the engine has, if that may be something else than it had.
+    async fn find_start(&self) -> Result<(Option<ForkchoiceState>, SyncStart), NodeError> {
+        let core = &self.core;
+        let known = match core.engine_lost {
+            true => Some(core.known_heads()?),
+            false => None,
+        };
+        let (mut search, finalized) = match &known {
+            Some(known) => {
+                let log = known.safe_heads_newest_first().copied();
+                let search = Search::new(core.config.clone(), *known.heads(), log);
+                (search, known.heads().finalized.number)
+            }
+            None => (core.search(), core.heads().finalized.number),
+        };
+        let start = find(&mut search, &*core.engine, &self.l1).await?;
+        if let Some(db) = core.safe_db() {
+            confirm_safe_db(db, &self.l1, &core.config, &start, finalized).await?;
         }
-        Ok(start)
+        Ok((known, start))
     }
 
     // --- sequencing ---------------------------------------------------------------------------
@@ -299,8 +345,9 @@ impl Driver {
         };
         let heads = *self.core.heads();
         let l1_head = self.core.l1_heads.head.number;
-        let plan = match sequencer.plan(&self.core.engine, &heads, l1_head).await {
+        let plan = match sequencer.plan(&*self.core.engine, &heads, l1_head).await {
             Ok(plan) => plan,
+            Err(PlanError::Engine(error)) => return Err(error.into()),
             Err(error) if error.l1_reorged() => {
                 self.reset(&error.to_string()).await?;
                 if self.core.heads().unsafe_head == heads.unsafe_head {
@@ -325,6 +372,9 @@ impl Driver {
                 self.core.extend_unsafe(reference)?;
                 self.schedule_sequencing();
             }
+            Err(BuildError::Engine(
+                error @ (EngineError::Unavailable(_) | EngineError::Lost(_)),
+            )) => return Err(error.into()),
             Err(error) => {
                 warn!(target: "opal::sequencing", %error, "block was not built; trying again");
                 self.sequence_at = Instant::now() + BUILD_RETRY;
@@ -396,10 +446,10 @@ impl Driver {
 /// Answers a search until it has found where to start.
 async fn find(
     search: &mut Search,
-    engine: &opal_execution::LocalEngine,
+    engine: &dyn Engine,
     l1: &L1Client,
 ) -> Result<SyncStart, NodeError> {
-    let l2 = |hash| engine.block_by_hash(&hash);
+    let l2 = |hash| Ok(engine.block(BlockAt::Hash(hash))?);
     loop {
         match search.next(&l2)? {
             Next::L1Hash(number) => search.l1_hash(number, l1.canonical_hash(number).await?),

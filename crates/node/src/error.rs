@@ -8,9 +8,12 @@ pub enum NodeError {
     /// The L1 could not be read.
     #[error("L1: {0}")]
     L1(#[from] opal_da::DaError),
-    /// The execution engine refused what must not be refused.
+    /// The execution engine failed, or refused what must not be refused.
     #[error("execution engine: {0}")]
-    Engine(#[from] opal_execution::EngineError),
+    Engine(#[from] crate::engine::EngineError),
+    /// The execution client behind the given URL can't be used.
+    #[error(transparent)]
+    HttpEngine(#[from] crate::engine::HttpEngineError),
     /// The engine could not build a block that it must build.
     #[error("execution engine: {0}")]
     Build(String),

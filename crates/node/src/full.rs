@@ -46,7 +46,9 @@ pub async fn start(
 ) -> Result<FullNode, NodeError> {
     let chain = config.chain;
     let engine = LocalEngine::new(chain.clone());
-    let node = crate::start(config.node, config.rollup_rpc, engine, l1, metrics, shutdown).await?;
+    let node =
+        crate::start(config.node, config.rollup_rpc, Arc::new(engine), l1, metrics, shutdown)
+            .await?;
     let module = opal_execution::rpc::module(chain.clone());
     let rpc = config.rpc.serve(module)?;
     Ok(FullNode { chain, node, rpc })

@@ -8,7 +8,7 @@
 //! # async fn example(
 //! #     config: opal_node::NodeConfig,
 //! #     rpc: opal_service::rpc_server::RpcEndpoint,
-//! #     engine: opal_execution::LocalEngine,
+//! #     engine: std::sync::Arc<dyn opal_node::Engine>,
 //! #     l1: std::sync::Arc<opal_da::L1Client>,
 //! # ) -> Result<(), opal_node::NodeError> {
 //! let shutdown = opal_service::Shutdown::new();
@@ -21,7 +21,7 @@
 
 mod core;
 pub mod driver;
-mod engine;
+pub mod engine;
 mod error;
 mod fetcher;
 pub mod forkchoice;
@@ -43,7 +43,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opal_da::L1Client;
-use opal_execution::LocalEngine;
 use opal_protocol::{Hardfork, RollupConfig};
 use opal_service::metrics::Metrics;
 use opal_service::rpc_server::RpcEndpoint;
@@ -51,6 +50,7 @@ use opal_service::{RpcHandle, Shutdown};
 use tokio::sync::{mpsc, watch};
 
 pub use driver::Command;
+pub use engine::{Engine, HttpEngine};
 pub use error::NodeError;
 pub use full::{FullNode, FullNodeConfig};
 pub use status::SyncStatus;
@@ -121,7 +121,7 @@ impl NodeHandle {
 pub async fn start(
     config: NodeConfig,
     rpc: RpcEndpoint,
-    engine: LocalEngine,
+    engine: Arc<dyn Engine>,
     l1: Arc<L1Client>,
     metrics: &Metrics,
     shutdown: &Shutdown,

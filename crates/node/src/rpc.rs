@@ -5,13 +5,12 @@ use std::sync::Arc;
 use alloy_primitives::{B256, U64};
 use jsonrpsee::RpcModule;
 use jsonrpsee::types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE};
-use opal_execution::LocalEngine;
 use opal_protocol::{L2BlockRef, RollupConfig, output::output_root_v0};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::driver::Command;
-use crate::engine::block_ref;
+use crate::engine::{BlockAt, Engine, block_ref};
 use crate::safe_db::{SafeDb, SafeDbError, SafeHeadRecord};
 use crate::status::SyncStatus;
 
@@ -19,7 +18,7 @@ use crate::status::SyncStatus;
 #[derive(Clone)]
 pub(crate) struct RpcContext {
     pub config: Arc<RollupConfig>,
-    pub engine: LocalEngine,
+    pub engine: Arc<dyn Engine>,
     pub status: watch::Receiver<SyncStatus>,
     pub commands: mpsc::Sender<Command>,
     pub safe_db: Option<Arc<SafeDb>>,
@@ -56,9 +55,9 @@ pub(crate) fn module(
     module.register_method("optimism_version", |_, _, _| {
         concat!("opal/v", env!("CARGO_PKG_VERSION"))
     })?;
-    module.register_method("optimism_outputAtBlock", |params, context, _| {
+    module.register_blocking_method("optimism_outputAtBlock", |params, context, _| {
         let (number,): (U64,) = params.parse()?;
-        output_at(context, number.to())
+        output_at(&context, number.to())
     })?;
     module.register_method("optimism_safeHeadAtL1Block", |params, context, _| {
         let (number,): (U64,) = params.parse()?;
@@ -88,11 +87,12 @@ fn safe_head_at(db: Option<&SafeDb>, number: u64) -> Result<SafeHeadRecord, Erro
 }
 
 fn output_at(context: &RpcContext, number: u64) -> Result<OutputResponse, ErrorObjectOwned> {
-    let block = context.engine.block_by_number(number).ok_or_else(|| {
+    let block = context.engine.block(BlockAt::Number(number)).map_err(error)?;
+    let block = block.ok_or_else(|| {
         error(format!("failed to get L2 block ref with sync status: L2 block {number} not found"))
     })?;
     let block_ref = block_ref(&context.config, &block).map_err(error)?;
-    let output = context.engine.output_at(&block.hash).map_err(error)?;
+    let output = context.engine.output_at(&block).map_err(error)?;
     Ok(OutputResponse {
         version: B256::ZERO,
         output_root: output_root_v0(

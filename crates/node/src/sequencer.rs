@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use opal_da::{DaError, L1Client};
 use opal_derivation::{EpochData, build_attributes};
-use opal_execution::LocalEngine;
 use opal_protocol::{L1BlockRef, L2BlockRef, PayloadAttributes, RollupConfig, system_config_of};
 use opal_sequencing::{OriginError, choose_origin, must_be_empty};
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::engine::{BlockAt, Engine, EngineError};
 use crate::forkchoice::Heads;
 
 /// How long a block waits for an L1 block that is not read yet; the reading goes on afterwards.
@@ -30,6 +30,8 @@ pub(crate) enum PlanError {
     L1Slow(u64),
     #[error("attributes: {0}")]
     Attributes(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("the engine does not know the unsafe head {0}")]
     UnknownHead(alloy_primitives::B256),
 }
@@ -106,7 +108,7 @@ impl Sequencer {
     /// The attributes of the block after the unsafe head. Waits for the L1 for a moment at most.
     pub(crate) async fn plan(
         &mut self,
-        engine: &LocalEngine,
+        engine: &dyn Engine,
         heads: &Heads,
         l1_head: u64,
     ) -> Result<PayloadAttributes, PlanError> {
@@ -120,7 +122,7 @@ impl Sequencer {
         let origin = origin.as_ref().ok_or(PlanError::L1Slow(choice.origin.number))?;
 
         let parent_block =
-            engine.block_by_hash(&parent.hash).ok_or(PlanError::UnknownHead(parent.hash))?;
+            engine.block(BlockAt::Hash(parent.hash))?.ok_or(PlanError::UnknownHead(parent.hash))?;
         let system_config = system_config_of(&self.config, parent.hash, &parent_block.block)
             .map_err(|error| PlanError::Attributes(error.to_string()))?;
         let mut attributes =

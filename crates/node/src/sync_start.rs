@@ -177,7 +177,7 @@ impl Search {
     /// When the L1 contradicts what is final, or a block of the L2 chain is missing or malformed.
     pub(crate) fn next(
         &mut self,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<Next, NodeError> {
         match self.find(l2) {
             Ok(start) => Ok(Next::Found(Box::new(start))),
@@ -186,7 +186,10 @@ impl Search {
         }
     }
 
-    fn find(&mut self, l2: &impl Fn(B256) -> Option<SealedBlock>) -> Result<SyncStart, Stop> {
+    fn find(
+        &mut self,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
+    ) -> Result<SyncStart, Stop> {
         let unsafe_head = self.unsafe_head(l2)?;
         let safe = self.safe_head(&unsafe_head)?;
 
@@ -208,7 +211,7 @@ impl Search {
     /// and the newest origin that it does reach is canonical.
     fn unsafe_head(
         &mut self,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<L2BlockRef, Stop> {
         let hashes = self.hashes.clone();
         let mut oldest = self.heads.unsafe_head;
@@ -254,7 +257,7 @@ impl Search {
     fn origin(
         &mut self,
         index: usize,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<(usize, L2BlockRef), NodeError> {
         let end = self.heads.finalized.number.max(self.config.genesis.l2.number);
         while self.origins.len() <= index && self.reached.number > end {
@@ -294,9 +297,9 @@ impl Search {
     fn system_config(
         &self,
         hash: B256,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<SystemConfig, NodeError> {
-        let block = l2(hash).ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
+        let block = l2(hash)?.ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
         system_config_of(&self.config, hash, &block.block)
             .map_err(|error| NodeError::L1Info { block: block.id(), error: error.into() })
     }
@@ -306,14 +309,14 @@ impl Search {
     fn origin_time(
         &self,
         reference: &L2BlockRef,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<u64, NodeError> {
         // Genesis tells nothing, and the walk ends there in any case.
         if reference.number <= self.config.genesis.l2.number {
             return Ok(0);
         }
         let hash = reference.hash;
-        let block = l2(hash).ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
+        let block = l2(hash)?.ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
         l1_info_of_block(&self.config, block.hash, &block.block)
             .map(|info| info.timestamp)
             .map_err(|error| NodeError::L1Info { block: block.id(), error: error.into() })
@@ -322,10 +325,10 @@ impl Search {
     fn parent(
         &self,
         block: &L2BlockRef,
-        l2: &impl Fn(B256) -> Option<SealedBlock>,
+        l2: &impl Fn(B256) -> Result<Option<SealedBlock>, NodeError>,
     ) -> Result<L2BlockRef, NodeError> {
         let hash = block.parent_hash;
-        let parent = l2(hash).ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
+        let parent = l2(hash)?.ok_or_else(|| NodeError::MissingBlock(hash.to_string()))?;
         block_ref(&self.config, &parent)
     }
 }

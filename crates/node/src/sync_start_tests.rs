@@ -72,7 +72,7 @@ impl World {
     ) -> (Result<SyncStart, NodeError>, usize) {
         let mut search = Search::new(self.config.clone(), heads, log.into_iter());
         let mut asked = HashSet::new();
-        let l2 = |hash| self.l2.get(&hash).cloned();
+        let l2 = |hash| Ok(self.l2.get(&hash).cloned());
         loop {
             match search.next(&l2) {
                 Ok(Next::L1Hash(number)) => {

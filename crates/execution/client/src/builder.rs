@@ -6,7 +6,7 @@ use std::time::Instant;
 use alloy_consensus::Transaction;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use opal_evm::{BlockExecutor, BlockInput, ExecutedBlock, State, TxError};
+use opal_evm::{BlockExecutor, BlockInput, ChainSpec, ExecutedBlock, State, TxError};
 use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
 
 use crate::chain::Chain;
@@ -83,6 +83,16 @@ pub(crate) fn forced_transactions(
     attributes.transactions.as_deref().unwrap_or_default().iter().enumerate().map(decode).collect()
 }
 
+/// Whether the attributes fit the fork at their time.
+pub(crate) fn check(
+    spec: &ChainSpec,
+    parent: &SealedBlock,
+    attributes: &PayloadAttributes,
+) -> Result<BlockInput, BuildError> {
+    BlockInput::from_attributes(spec, parent.header(), attributes)
+        .map_err(|error| BuildError::Attributes(error.to_string()))
+}
+
 /// A block as it was executed while building.
 pub(crate) struct Built {
     pub payload: BuiltPayload,
@@ -101,8 +111,7 @@ pub(crate) fn build(
     pool_until: Option<Instant>,
 ) -> Result<Built, BuildError> {
     let spec = chain.spec();
-    let input = BlockInput::from_attributes(spec, parent.header(), attributes)
-        .map_err(|error| BuildError::Attributes(error.to_string()))?;
+    let input = check(spec, parent, attributes)?;
     let hashes = |number| chain.ancestor_hash(parent.hash, number);
     let mut executor = BlockExecutor::new(spec, parent.into(), input, state, &hashes)
         .map_err(|error| BuildError::State(error.to_string()))?;

@@ -18,7 +18,7 @@ use alloy_consensus::Header;
 use alloy_primitives::B256;
 use opal_protocol::{PayloadAttributes, SealedBlock};
 
-use crate::builder::{BuildError, BuiltPayload};
+use crate::builder::{self, BuildError, BuiltPayload};
 use crate::chain::{Chain, ChainError};
 use crate::payload_id::{PayloadId, payload_id};
 use job::Job;
@@ -205,13 +205,8 @@ impl LocalEngine {
         parent: SealedBlock,
         attributes: PayloadAttributes,
     ) -> Result<PayloadId, EngineError> {
-        if attributes.timestamp <= parent.header().timestamp {
-            return Err(EngineError::InvalidAttributes(format!(
-                "invalid payload attributes: timestamp {} is not after the parent's {}",
-                attributes.timestamp,
-                parent.header().timestamp
-            )));
-        }
+        // Before a job is looked for: an id does not tell an empty list from none.
+        builder::check(self.chain.spec(), &parent, &attributes).map_err(attributes_error)?;
         let id = payload_id(parent.hash, &attributes);
         if self.job(&id).is_some() {
             return Ok(id);

@@ -123,7 +123,7 @@ fn a_node_over_a_separate_execution_client() {
         let secret = data.path().join("jwt.hex");
         let (execution, engine, rpc) = separate_execution(rollup, data.path(), 0);
         let (mut node, rollup_rpc) = separate_rollup_node(rollup, &engine, &secret);
-        let mut reaches = |node: &mut Process, rpc: &str, number: u64| {
+        let reaches = |node: &mut Process, rpc: &str, number: u64| {
             let what = format!("block {number} is safe in the execution client");
             let (safe, hash) = node.wait_for(&what, SOON, |_| {
                 rpc::block(rpc, "safe").filter(|(safe, _)| *safe >= number)

@@ -20,7 +20,6 @@ mod wire;
 use alloy_primitives::{B256, hex};
 use jsonrpsee::RpcModule;
 use jsonrpsee::types::Params;
-use jsonrpsee::types::params::ParamsSequence;
 use opal_protocol::{Hardfork, PayloadAttributes};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -139,11 +138,11 @@ fn new_payload(
     let payload: ExecutionPayload = params.next()?;
     let mut extra = versions::Extra::default();
     if version >= 3 {
-        extra.versioned_hashes = optional(&mut params)?;
-        extra.parent_beacon_block_root = optional(&mut params)?;
+        extra.versioned_hashes = params.optional_next()?;
+        extra.parent_beacon_block_root = params.optional_next()?;
     }
     if version >= 4 {
-        extra.requests = optional(&mut params)?;
+        extra.requests = params.optional_next()?;
     }
     let spec = engine.chain().spec();
     versions::check_payload(spec, version, &payload, &extra)?;
@@ -192,13 +191,6 @@ fn get_payload(engine: &LocalEngine, params: &Params<'_>, version: u8) -> ApiRes
     versions::check_get(spec, version, time)?;
     let isthmus = spec.is_active(Hardfork::Isthmus, time);
     Envelope::new(&built, version, spec.is_l2(), isthmus).map_err(error::server)
-}
-
-/// An argument that may be null, and is not missing.
-fn optional<T: serde::de::DeserializeOwned>(
-    params: &mut ParamsSequence<'_>,
-) -> ApiResult<Option<T>> {
-    Ok(params.optional_next()?)
 }
 
 /// Spec: execution-apis, `engine/identification.md`.

@@ -29,7 +29,7 @@ fn check_engine(file: &VectorFile) -> Outcome {
     }
     if optional(&json, "payloads").is_some() {
         let payloads = list(&json["payloads"]);
-        payloads.iter().for_each(|case| check_payload(case));
+        payloads.iter().for_each(check_payload);
         return Outcome::Checked(payloads.len());
     }
     file.expect_lists(&json, &["cases"]);

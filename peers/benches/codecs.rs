@@ -84,7 +84,7 @@ fn opal_read(data: &[u8], config: &RollupConfig) -> usize {
                 let genesis_time = config.genesis.l2_time;
                 let span =
                     raw.into_span(config.block_time, genesis_time, config.l2_chain_id).unwrap();
-                black_box(&span).blocks().len()
+                span.blocks().map(black_box).count()
             }
         };
     }
@@ -170,7 +170,8 @@ fn decode_spans(c: &mut Criterion<CpuTime>) {
         let opal = || {
             for body in &bodies {
                 let raw = RawSpanBatch::decode(body).unwrap();
-                black_box(raw.into_span(block_time, genesis, id).unwrap());
+                let span = raw.into_span(block_time, genesis, id).unwrap();
+                span.blocks().for_each(|block| drop(black_box(block)));
             }
         };
         let kona = || {

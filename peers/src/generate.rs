@@ -340,8 +340,7 @@ fn pieces(stream: &Bytes, config: &RollupConfig) -> Vec<Piece> {
                 .clone()
                 .into_span(config.block_time, config.genesis.l2_time, config.l2_chain_id)
                 .unwrap()
-                .into_blocks()
-                .into_iter()
+                .blocks()
                 .map(|block| BatchBlock {
                     timestamp: block.timestamp,
                     epoch: block.epoch_num,

@@ -195,10 +195,9 @@ fn plain(batch: Batch, config: &RollupConfig) -> Result<Plain, String> {
                 .into_span(config.block_time, config.genesis.l2_time, config.l2_chain_id)
                 .map_err(|error| error.to_string())?;
             Ok(Plain {
-                checks: (span.parent_check.to_vec(), span.l1_origin_check.to_vec()),
+                checks: (span.parent_check().to_vec(), span.l1_origin_check().to_vec()),
                 blocks: span
-                    .into_blocks()
-                    .into_iter()
+                    .blocks()
                     .map(|b| (b.timestamp, b.epoch_num, b.transactions))
                     .collect(),
             })

@@ -63,7 +63,7 @@ impl Waiting {
     fn never_valid(&self, epoch: u64, config: &RollupConfig) -> Option<DropReason> {
         let (first, last) = match &self.batch {
             DecodedBatch::Singular(batch) => (batch.epoch_num, batch.epoch_num),
-            DecodedBatch::Span(span) => (span.first().epoch_num, span.last().epoch_num),
+            DecodedBatch::Span(span) => (span.first_epoch(), span.last_epoch()),
         };
         if last < epoch {
             // Epochs do not go back.
@@ -71,8 +71,11 @@ impl Waiting {
         } else if first.saturating_add(config.seq_window_size) < self.inclusion.number {
             Some(DropReason::IncludedTooLate)
         } else if matches!(self.batch, DecodedBatch::Singular(_)) && first > self.inclusion.number {
-            // It names the hash of an L1 block that was not there yet. (A span that does so makes
-            // all later batches wait for that block, and so must stay.)
+            // It names the hash of an L1 block that was not there yet, which nobody could know. Nor
+            // would it make others wait until that block is read: only a batch with the hash of its
+            // parent does, and the parent of one that could follow has an L1 origin no older than
+            // the L1 block with the batch, so that its hash could not be known either. (A span may
+            // make others wait before its parent is looked at, and so must stay.)
             Some(DropReason::EpochHash)
         } else {
             None
@@ -177,7 +180,10 @@ impl BatchQueue {
             Ok(Verdict::Drop(reason)) => {
                 ctx.dropped.push_back(note_dropped(&waiting.batch, reason));
             }
-            Ok(_) => self.batches.push(waiting),
+            Ok(Verdict::Accept) => self.batches.push(waiting),
+            Ok(_) => {
+                self.batches.push(Waiting { batch: waiting.batch.into_own_memory(), ..waiting });
+            }
             Err(stall) => {
                 self.incoming = Some((waiting.batch, compared));
                 return Err(stall);
@@ -245,8 +251,8 @@ impl BatchQueue {
             _ if undecided => Err(Stall::Eof),
             Some(DecodedBatch::Singular(batch)) => Ok((batch, true)),
             Some(DecodedBatch::Span(span)) => {
-                let timestamp = span.first().timestamp;
-                match SingularBatches::new(span, self.epochs.blocks(), parent) {
+                let timestamp = span.first_timestamp();
+                match SingularBatches::new(*span, self.epochs.blocks(), parent) {
                     Ok(batches) => {
                         self.epochs.set_span(batches);
                         self.epochs.next_of_span(parent, ctx.config).ok_or(Stall::Again)

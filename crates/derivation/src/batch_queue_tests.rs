@@ -278,3 +278,24 @@ fn many_batches_of_the_future_are_judged_once() {
     assert_eq!(b.queue.judged.0.0, b.parent.hash);
     assert_eq!((b.queue.batches.len(), b.queue.judged.1), (5000, 5000));
 }
+
+/// A span that waits does not hold the channel that it came in, however much else is in there.
+#[test]
+fn a_span_that_waits_holds_its_own_memory_alone() {
+    let mut b = Bench::new();
+    let span = |from: u64| encode_span(hash(9), 100, &[(100, from), (100, from + 2)]);
+    let filler = SingularBatch { transactions: vec![vec![1; 100_000].into()], ..batch(1200) };
+    b.rig.post(&[span(1300), filler.encode_for_channel(), span(1310)]);
+    assert_eq!(b.next(), Eof);
+    assert_eq!(b.rig.reasons(), [DropReason::Past]);
+    let spans = b.queue.batches.iter().map(|waiting| match &waiting.batch {
+        DecodedBatch::Span(span) => span,
+        DecodedBatch::Singular(batch) => panic!("{batch:?}"),
+    });
+    let places: Vec<_> =
+        spans.map(|span| (span.columns().as_ptr() as usize, span.size())).collect();
+    let [(first, size), (second, _)] = places[..] else { panic!("{places:?}") };
+    // In the channel they would be as far apart as the filler is long.
+    assert!(size < 500, "{size}");
+    assert_ne!(second.wrapping_sub(first), span(1300).len() + filler.encode_for_channel().len());
+}

@@ -107,7 +107,7 @@ impl BatchStage {
             DecodedBatch::Singular(batch) => return Ok(batch),
             DecodedBatch::Span(span) => span,
         };
-        let timestamp = span.first().timestamp;
+        let timestamp = span.first_timestamp();
         let inclusion = *self.epochs.origin();
         let context = BatchContext {
             config: ctx.config,
@@ -123,7 +123,7 @@ impl BatchStage {
         }
         ctx.inbox.l2_blocks.clear();
         let reason = match checked {
-            Ok(_) => match SingularBatches::new(span, self.epochs.blocks(), parent) {
+            Ok(_) => match SingularBatches::new(*span, self.epochs.blocks(), parent) {
                 Ok(batches) => {
                     self.epochs.set_span(batches);
                     return self

@@ -2,11 +2,12 @@
 //! has them. Spec: `derivation.md`, "Batch Queue"; `delta/span-batches.md`, "Batch Queue";
 //! `holocene/derivation.md`.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::{self, Vec};
+use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
-use opal_protocol::span_batch::{SpanBatch, SpanBlock};
+use opal_protocol::span_batch::{SpanBatch, SpanPosition};
 use opal_protocol::{
     BlockId, DEPOSIT_TX_TYPE, Hardfork, L1BlockRef, L2BlockRef, RollupConfig, SingularBatch,
 };
@@ -182,7 +183,7 @@ pub fn check_singular_batch(ctx: &BatchContext<'_>, batch: &SingularBatch) -> Ve
     let drift = check_drift(
         config,
         batch.timestamp,
-        &batch.transactions,
+        batch.transactions.is_empty(),
         origin,
         advances,
         ctx.l1_blocks.get(1),
@@ -200,7 +201,7 @@ pub fn check_singular_batch(ctx: &BatchContext<'_>, batch: &SingularBatch) -> Ve
 fn check_drift(
     config: &RollupConfig,
     timestamp: u64,
-    transactions: &[Bytes],
+    is_empty: bool,
     origin: &L1BlockRef,
     advances_epoch: bool,
     next_origin: Option<&L1BlockRef>,
@@ -209,7 +210,7 @@ fn check_drift(
     if timestamp <= origin.timestamp.saturating_add(drift) {
         return None;
     }
-    if !transactions.is_empty() {
+    if !is_empty {
         return Some(Verdict::Drop(DropReason::Drift));
     }
     // An empty block may go on in the epoch, to keep L2 time ahead of L1 time, as long as the next
@@ -245,8 +246,8 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
     use DropReason as R;
     let config = ctx.config;
     let epoch = ctx.l1_blocks.first().ok_or(Verdict::Undecided)?;
-    let (first, last) = (span.first(), span.last());
-    let start_epoch = first.epoch_num;
+    let (first_timestamp, last_timestamp) = (span.first_timestamp(), span.last_timestamp());
+    let (start_epoch, last_epoch) = (span.first_epoch(), span.last_epoch());
     let mut origin = epoch;
     if start_epoch == epoch.number.wrapping_add(1) {
         origin = ctx.l1_blocks.get(1).ok_or(Verdict::Undecided)?;
@@ -255,18 +256,18 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
         return Err(Verdict::Drop(R::BeforeDelta));
     }
     let next_timestamp = ctx.next_timestamp();
-    if first.timestamp > next_timestamp {
+    if first_timestamp > next_timestamp {
         return Err(if ctx.holocene() { Verdict::Drop(R::Future) } else { Verdict::Future });
     }
-    if last.timestamp < next_timestamp {
+    if last_timestamp < next_timestamp {
         return Err(if ctx.holocene() { Verdict::Past } else { Verdict::Drop(R::Past) });
     }
     let mut parent = *ctx.safe_head;
-    if first.timestamp < next_timestamp {
-        if first.timestamp > ctx.safe_head.timestamp {
+    if first_timestamp < next_timestamp {
+        if first_timestamp > ctx.safe_head.timestamp {
             return Err(Verdict::Drop(R::Misaligned));
         }
-        let behind = ctx.safe_head.timestamp - first.timestamp;
+        let behind = ctx.safe_head.timestamp - first_timestamp;
         // A configuration that was not checked may have a block time of zero: nothing is aligned
         // with it.
         let blocks = behind
@@ -290,10 +291,10 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
     if start_epoch > parent.l1_origin.number.saturating_add(1) {
         return Err(Verdict::Drop(R::EpochTooFar));
     }
-    match ctx.l1_blocks.iter().find(|block| block.number == last.epoch_num) {
+    match ctx.l1_blocks.iter().find(|block| block.number == last_epoch) {
         // An epoch that was left is behind the safe head's. From Holocene on the caller drops what
         // is undecided, and goes on in the channel.
-        None if last.epoch_num < epoch.number && !ctx.holocene() => {
+        None if last_epoch < epoch.number && !ctx.holocene() => {
             return Err(Verdict::Drop(R::EpochTooOld));
         }
         None => return Err(Verdict::Undecided),
@@ -313,10 +314,9 @@ pub fn check_span_prefix(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2B
 pub(crate) struct Comparison {
     /// What was judged holds on top of this block only.
     safe_head: B256,
-    /// Number of the span's first block.
-    first: u64,
-    /// Number of the first block not compared yet.
+    /// Number of the first block not compared yet, and where it is in the span.
     next: u64,
+    at: SpanPosition,
 }
 
 /// Judges a whole span batch, block by block (before Holocene).
@@ -332,30 +332,34 @@ pub(crate) fn go_on_with_span_batch(
     left: &mut Option<Comparison>,
 ) -> Verdict {
     let safe_head = ctx.safe_head.hash;
-    let comparison = match left.take().filter(|left| left.safe_head == safe_head) {
+    let mut comparison = match left.take().filter(|left| left.safe_head == safe_head) {
         Some(comparison) => comparison,
         None => match check_span_blocks(ctx, span) {
             Ok(parent) => {
                 // No block has the last of all numbers for its parent.
-                let first = parent.number.saturating_add(1);
-                Comparison { safe_head, first, next: first }
+                let next = parent.number.saturating_add(1);
+                Comparison { safe_head, next, at: span.start() }
             }
             Err(verdict) => return verdict,
         },
     };
     // Where the span overlaps the safe chain, it must say what the chain says.
-    let compared = (comparison.next - comparison.first) as usize;
-    let rest = span.blocks().iter().skip(compared);
-    for (block, number) in rest.zip(comparison.next..=ctx.safe_head.number) {
+    while comparison.next <= ctx.safe_head.number {
+        let number = comparison.next;
+        let mut at = comparison.at;
+        let Some(block) = span.take_head(&mut at) else { break };
         let Some(safe) = ctx.safe_blocks.get(&number) else {
-            *left = Some(Comparison { next: number, ..comparison });
+            *left = Some(comparison);
             return Verdict::NeedL2Block(number);
         };
-        if safe.transactions != block.transactions
+        if safe.transactions.len() != block.tx_count
             || safe.reference.l1_origin.number != block.epoch_num
+            || safe.transactions != block.transactions()
         {
             return Verdict::Drop(DropReason::Overlap(number));
         }
+        let Some(next) = number.checked_add(1) else { break };
+        comparison = Comparison { next, at, ..comparison };
     }
     Verdict::Accept
 }
@@ -367,7 +371,7 @@ fn check_span_blocks(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2Block
     let config = ctx.config;
     let mut origin_at = 0;
     let mut previous_epoch = parent.l1_origin.number;
-    for block in span.blocks() {
+    for block in span.heads() {
         let advances = block.epoch_num > previous_epoch;
         previous_epoch = block.epoch_num;
         if block.timestamp <= ctx.safe_head.timestamp {
@@ -388,12 +392,15 @@ fn check_span_blocks(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2Block
         }
         let next = ctx.l1_blocks.get(at + 1);
         let drift =
-            check_drift(config, block.timestamp, &block.transactions, origin, advances, next);
+            check_drift(config, block.timestamp, block.tx_count == 0, origin, advances, next);
         if let Some(verdict) = drift {
             return Err(verdict);
         }
-        if let Some(reason) = check_transactions(config, block.timestamp, &block.transactions) {
-            return Err(Verdict::Drop(reason));
+        // A span has no form for empty transactions and deposits.
+        if !config.is_active(Hardfork::Isthmus, block.timestamp)
+            && let Some(i) = block.set_code_at()
+        {
+            return Err(Verdict::Drop(R::SetCodeTx(i)));
         }
     }
     Ok(parent)
@@ -403,7 +410,12 @@ fn check_span_blocks(ctx: &BatchContext<'_>, span: &SpanBatch) -> Result<L2Block
 /// are made one at a time: a span of few bytes may have millions of them.
 #[derive(Debug, Default)]
 pub(crate) struct SingularBatches {
-    blocks: vec::IntoIter<SpanBlock>,
+    /// The span, and the place before its next block after the safe head.
+    span: Option<Box<(SpanBatch, SpanPosition)>>,
+    /// Number of blocks to come.
+    left: usize,
+    /// Timestamp of the safe head when the span was accepted.
+    after: u64,
     /// The L1 blocks when the span was accepted.
     epochs: VecDeque<BlockId>,
 }
@@ -419,7 +431,8 @@ impl SingularBatches {
     ) -> Result<Self, DropReason> {
         let mut epochs = l1_blocks.iter();
         let mut epoch = None;
-        for block in span.blocks() {
+        let mut left = 0;
+        for block in span.heads() {
             if block.timestamp <= safe_head.timestamp {
                 continue;
             }
@@ -430,18 +443,27 @@ impl SingularBatches {
                 let found = epochs.find(|epoch| epoch.number == block.epoch_num);
                 epoch = Some(found.ok_or(DropReason::EpochUnknown)?.number);
             }
+            left += 1;
         }
-        let mut blocks = span.into_blocks();
-        blocks.retain(|block| block.timestamp > safe_head.timestamp);
-        Ok(Self {
-            blocks: blocks.into_iter(),
-            epochs: l1_blocks.iter().map(L1BlockRef::id).collect(),
-        })
+        let at = span.start();
+        let epochs = l1_blocks.iter().map(L1BlockRef::id).collect();
+        let mut batches =
+            Self { span: Some(Box::new((span, at))), left, after: safe_head.timestamp, epochs };
+        batches.skip_old();
+        Ok(batches)
+    }
+
+    /// Moves on to the next block after the safe head.
+    fn skip_old(&mut self) {
+        let Some((span, at)) = self.span.as_deref_mut() else { return };
+        while span.timestamp_at(at).is_some_and(|timestamp| timestamp <= self.after) {
+            span.take_head(at);
+        }
     }
 
     /// The next batch's timestamp.
     pub(crate) fn timestamp(&self) -> Option<u64> {
-        self.blocks.as_slice().first().map(|block| block.timestamp)
+        self.span.as_deref().and_then(|(span, at)| span.timestamp_at(at))
     }
 }
 
@@ -449,7 +471,10 @@ impl Iterator for SingularBatches {
     type Item = SingularBatch;
 
     fn next(&mut self) -> Option<SingularBatch> {
-        let block = self.blocks.next()?;
+        let (span, at) = self.span.as_deref_mut()?;
+        let block = span.take_block(at)?;
+        self.left -= 1;
+        self.skip_old();
         while self.epochs.front()?.number != block.epoch_num {
             self.epochs.pop_front();
         }
@@ -463,7 +488,7 @@ impl Iterator for SingularBatches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.blocks.size_hint()
+        (self.left, Some(self.left))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Channel reader: the batches of a complete channel. Spec: `derivation.md`, "Channel Reader".
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use opal_protocol::span_batch::SpanBatch;
@@ -7,18 +8,27 @@ use opal_protocol::{Batch, ChannelReader, Hardfork, L1BlockRef, RollupConfig, Si
 
 use crate::host::Dropped;
 
-/// A batch with all its transactions in place.
+/// A batch all of whose transactions can be put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DecodedBatch {
     Singular(SingularBatch),
-    Span(SpanBatch),
+    Span(Box<SpanBatch>),
 }
 
 impl DecodedBatch {
     pub(crate) fn timestamp(&self) -> u64 {
         match self {
             Self::Singular(batch) => batch.timestamp,
-            Self::Span(span) => span.first().timestamp,
+            Self::Span(span) => span.first_timestamp(),
+        }
+    }
+
+    /// Made to wait: holds no memory but its own.
+    pub(crate) fn into_own_memory(self) -> Self {
+        match self {
+            // Its transactions were copied when it was decoded.
+            Self::Singular(batch) => Self::Singular(batch),
+            Self::Span(span) => Self::Span(Box::new(span.into_own_memory())),
         }
     }
 }
@@ -84,7 +94,7 @@ impl ChannelInReader {
             Batch::Span(raw) => {
                 let genesis_time = config.genesis.l2_time;
                 match raw.into_span(config.block_time, genesis_time, config.l2_chain_id) {
-                    Ok(span) => Some(DecodedBatch::Span(span)),
+                    Ok(span) => Some(DecodedBatch::Span(Box::new(span))),
                     Err(error) => {
                         dropped.push_back(Dropped::MalformedSpan(error));
                         None

@@ -7,12 +7,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
-use opal_protocol::span_batch::SpanBatch;
+use opal_protocol::span_batch::{RawSpanBatch, SpanBatch, SpanBatchError, SpanTxError};
 use opal_protocol::{Hardfork, L2BlockRef};
 
 use crate::batch_validity::*;
 use crate::batch_validity_tests::Case;
-use crate::test_utils::{l1_ref, safe_head, span, tx};
+use crate::test_utils::{l1_ref, safe_head, span, span_tx as tx};
 use DropReason as R;
 
 type Blocks<'a> = &'a [(u64, u64)];
@@ -216,7 +216,7 @@ fn the_origin_check_must_match_the_l1_block_of_the_last_epoch() {
 /// The reference node waits for the L1 block that a span names (docs/deviations.md).
 #[test]
 fn the_l1_block_of_the_last_epoch_must_be_read() {
-    let span = on_head(&[(100, 1210), (101, 1212), (102, 1224), (103, 1236)]);
+    let span = on_head(&[(100, 1210), (101, 1222), (102, 1234), (103, 1246)]);
     for (known, verdict) in [(4, Verdict::Accept), (3, Verdict::Undecided)] {
         for fork in [Hardfork::Granite, Hardfork::Holocene] {
             let mut case = Case::new(fork);
@@ -273,7 +273,7 @@ fn a_block_of_a_span_has_a_known_epoch() {
             |c| {
                 c.l1.retain(|block| block.number != known);
             },
-            &on_head(&[(100, 1210), (101, 1212), (102, 1224)]),
+            &on_head(&[(100, 1210), (101, 1224), (102, 1238)]),
         )
     };
     assert_eq!(gap(103), Verdict::Accept);
@@ -329,7 +329,7 @@ fn beyond_the_drift_a_span_may_always_change_the_epoch() {
     assert_eq!(drift_of(&[(101, 1902)], true, Some(1212)), Verdict::Accept);
     let second = drift_of(&[(100, 1800), (101, 1902)], true, Some(1212));
     assert_eq!(second, Verdict::Accept);
-    let third = drift_of(&[(100, 1800), (101, 1902), (101, 1904)], true, Some(1212));
+    let third = drift_of(&[(100, 1800), (101, 1902), (101, 2004)], true, Some(1212));
     assert_eq!(third, Verdict::Drop(R::DriftEpoch));
 }
 
@@ -354,18 +354,33 @@ fn the_drift_of_a_span_is_constant_from_fjord_on_by_the_time_of_the_origin() {
     assert_eq!(check(&case, &span(3014)), Verdict::Drop(R::Drift));
 }
 
+/// A span of one block with one transaction, whose data column has these bytes.
+fn with_data(data: &[u8]) -> Result<SpanBatch, SpanBatchError> {
+    // One block, no bits; one transaction, which creates nothing; then r and s, and the recipient.
+    let head = [&[0, 0][..], &[0; 40], &[1, 0, 1, 0, 0], &[1; 64], &[7; 20]].concat();
+    // Nonce, gas limit, no legacy transaction to be protected.
+    let body = [&head[..], data, &[1, 1]].concat();
+    RawSpanBatch::decode(&body.into())?.into_span(2, 0, 901)
+}
+
+/// Value, two fees, no calldata, no access list.
+const DATA: [u8; 7] = [2, 0xc5, 1, 2, 3, 0x80, 0xc0];
+
+/// What is refused here has no form in a span: it is dropped when it is decoded.
 #[test]
 fn a_transaction_of_a_span_is_not_empty() {
-    let with = |transactions| granite(|_| (), &on(safe_head().hash, GOOD, transactions));
-    assert_eq!(with(vec![]), Verdict::Accept);
-    assert_eq!(with(vec![tx(2), Bytes::new()]), Verdict::Drop(R::EmptyTx(1)));
+    assert_eq!(with_data(&DATA).unwrap().blocks().next().unwrap().transactions.len(), 1);
+    assert!(matches!(with_data(&[]), Err(SpanBatchError::TxData { index: 0, .. })));
+    let empty = with_data(&[2, 0xc0]);
+    assert!(matches!(empty, Err(SpanBatchError::Transaction { index: 0, .. })));
 }
 
 #[test]
 fn a_transaction_of_a_span_is_no_deposit() {
-    let with = |kind| granite(|_| (), &on(safe_head().hash, GOOD, vec![tx(kind)]));
-    assert_eq!(with(2), Verdict::Accept);
-    assert_eq!(with(0x7e), Verdict::Drop(R::DepositTx(0)));
+    let of = |kind| with_data(&[&[kind], &DATA[1..]].concat());
+    assert!(of(2).is_ok());
+    let error = SpanTxError::Type(0x7e);
+    assert_eq!(of(0x7e), Err(SpanBatchError::Transaction { index: 0, error }));
 }
 
 /// isthmus/derivation.md, "Activation": by the timestamp of each block. TRAPS 15.
@@ -420,7 +435,7 @@ fn from_holocene_on_only_the_prefix_of_a_span_is_checked() {
     let mut case = Case::new(Hardfork::Holocene);
     overlapped(&mut case);
     let blocks = [(100, 1206), (100, 1208), (101, 1210)];
-    let span = on(B256::repeat_byte(0x98), &blocks, vec![tx(9), Bytes::new()]);
+    let span = on(B256::repeat_byte(0x98), &blocks, vec![tx(4)]);
     assert_eq!(prefix(&case, &span), Verdict::Accept);
     assert_eq!(check(&case, &span), Verdict::Drop(R::BeforeOrigin));
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use alloy_primitives::{Address, B256, Bytes};
 use opal_protocol::compress::compress_zlib;
 use opal_protocol::config::BaseFeeConfig;
-use opal_protocol::span_batch::{SpanBatch, SpanBlock};
+use opal_protocol::span_batch::{RawSpanBatch, SpanBatch, SpanBlock, SpanChain, encode_blocks};
 use opal_protocol::{
     BlockId, ChannelId, Frame, Genesis, Hardfork, HardforkSchedule, L1BlockRef, L2BlockRef,
     RollupConfig, SingularBatch, SystemConfig,
@@ -84,7 +84,19 @@ pub(crate) fn batch(timestamp: u64) -> SingularBatch {
     }
 }
 
-/// A span on top of the block with this hash: epoch, time and transactions of each block.
+/// A transaction of type 1, 2 or 4, for [`config_at`]'s chain, which a span can hold.
+pub(crate) fn span_tx(kind: u8) -> Bytes {
+    let fees: &[u8] = if kind == 1 { &[5] } else { &[1, 5] };
+    // Chain id and nonce; gas limit, recipient, value, no data, no access list.
+    let (head, middle) =
+        ([0x82, 3, 0x85, 1], [&[9, 0x94][..], &[7; 20], &[3, 0x80, 0xc0]].concat());
+    let authorizations: &[u8] = if kind == 4 { &[0xc0] } else { &[] };
+    let payload = [&head[..], fees, &middle, authorizations, &[1, 6, 7]].concat();
+    [&[kind, 0xc0 + payload.len() as u8], &payload[..]].concat().into()
+}
+
+/// A span on top of the block with this hash: epoch, time and transactions of each block. The times
+/// are equally far apart.
 pub(crate) fn span(parent: B256, blocks: &[(u64, u64, Vec<Bytes>)]) -> SpanBatch {
     let prefix = |hash: B256| hash[..20].try_into().unwrap();
     let last = l1_ref(blocks.last().unwrap().0);
@@ -93,8 +105,11 @@ pub(crate) fn span(parent: B256, blocks: &[(u64, u64, Vec<Bytes>)]) -> SpanBatch
         timestamp: *timestamp,
         transactions: transactions.clone(),
     };
-    let blocks = blocks.iter().map(block).collect();
-    SpanBatch::new(prefix(parent), prefix(last.hash), blocks).unwrap()
+    let block_time = blocks.get(1).map_or(2, |second| second.1 - blocks[0].1);
+    let chain = SpanChain { block_time, genesis_time: 0, chain_id: 901 };
+    let checks = (prefix(parent), prefix(last.hash));
+    let body = encode_blocks(checks, blocks.iter().map(block), chain, false).unwrap();
+    RawSpanBatch::decode(&body.into()).unwrap().into_span(block_time, 0, 901).unwrap()
 }
 
 /// An unsigned number as span batches write it.

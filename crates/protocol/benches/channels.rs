@@ -37,8 +37,8 @@ fn channel(c: &mut Criterion, name: &str, data: &Bytes, chain: SpanChain) {
     let (spans, singulars) = read(data, chain);
     let txs: usize = spans
         .iter()
-        .flat_map(SpanBatch::blocks)
-        .map(|block| block.transactions.len())
+        .flat_map(SpanBatch::heads)
+        .map(|block| block.tx_count)
         .chain(singulars.iter().map(|batch| batch.transactions.len()))
         .sum();
     let mut group = c.benchmark_group(name);
@@ -91,10 +91,10 @@ fn bodies(stream: &Bytes) -> Vec<Bytes> {
 }
 
 fn singular(span: &SpanBatch) -> Vec<SingularBatch> {
-    let blocks = span.blocks().iter().map(|block| SingularBatch {
+    let blocks = span.blocks().map(|block| SingularBatch {
         epoch_num: block.epoch_num,
         timestamp: block.timestamp,
-        transactions: block.transactions.clone(),
+        transactions: block.transactions,
         ..SingularBatch::default()
     });
     blocks.collect()

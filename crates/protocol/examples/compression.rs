@@ -87,12 +87,12 @@ fn both_types(channel: &[u8], chain: SpanChain) -> Option<(Vec<u8>, Vec<u8>)> {
 /// Blocks of a span, with hashes that are made up: as many as there are, and as little
 /// compressible.
 fn singular(span: &SpanBatch) -> Vec<SingularBatch> {
-    let blocks = span.blocks().iter().map(|block| SingularBatch {
+    let blocks = span.blocks().map(|block| SingularBatch {
         parent_hash: keccak256(block.timestamp.to_be_bytes()),
         epoch_num: block.epoch_num,
         epoch_hash: keccak256(block.epoch_num.to_be_bytes()),
         timestamp: block.timestamp,
-        transactions: block.transactions.clone(),
+        transactions: block.transactions,
     });
     blocks.collect()
 }

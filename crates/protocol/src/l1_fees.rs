@@ -16,7 +16,11 @@ const PRAGUE_FRACTION: u64 = 5_007_716;
 const BPO1_FRACTION: u64 = 8_346_193;
 const BPO2_FRACTION: u64 = 11_684_671;
 
-/// L1 chain id, times of the first and the second blob-parameter-only fork.
+/// L1 chain id, times of the first and the second blob-parameter-only fork. As in go-ethereum's
+/// `params/config.go` at 02b73d4ea718 (August 2026), `BPO1Time` and `BPO2Time` of
+/// `MainnetChainConfig`, `SepoliaChainConfig`, `HoleskyChainConfig` and `HoodiChainConfig`, none of
+/// which schedules a third one; the fractions are its `DefaultBPO1BlobConfig` and
+/// `DefaultBPO2BlobConfig`.
 const BPO_FORKS: [(u64, u64, u64); 4] = [
     (1, 1_765_290_071, 1_767_747_671),
     (11_155_111, 1_761_017_184, 1_761_607_008),

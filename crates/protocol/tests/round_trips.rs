@@ -222,8 +222,8 @@ fn assert_holds(body: &Bytes, blocks: &[SingularBatch], chain: SpanChain) {
     let span = raw.into_span(chain.block_time, chain.genesis_time, chain.chain_id).unwrap();
     assert!(span.matches_parent(&blocks[0].parent_hash));
     assert!(span.matches_origin(&blocks[blocks.len() - 1].epoch_hash));
-    assert_eq!(span.blocks().len(), blocks.len());
-    for (block, batch) in span.blocks().iter().zip(blocks) {
+    assert_eq!(span.block_count(), blocks.len());
+    for (block, batch) in span.blocks().zip(blocks) {
         assert_eq!((block.epoch_num, block.timestamp), (batch.epoch_num, batch.timestamp));
         assert_eq!(block.transactions, batch.transactions);
     }
@@ -349,7 +349,7 @@ fn channels() {
         if span {
             let Some(Ok(Batch::Span(raw))) = reader.next_batch() else { panic!("no span") };
             let span = raw.into_span(chain.block_time, chain.genesis_time, chain.chain_id).unwrap();
-            let found: Vec<_> = span.into_blocks().into_iter().map(|b| b.transactions).collect();
+            let found: Vec<_> = span.blocks().map(|b| b.transactions).collect();
             let expected: Vec<_> = blocks.into_iter().map(|b| b.transactions).collect();
             assert_eq!(found, expected);
         } else {

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{B256, Bytes};
 use opal_derivation::{DropReason, Dropped};
-use opal_protocol::Hardfork;
+use opal_protocol::{Hardfork, SingularBatch};
 
 use crate::common::{
     Content, L2Block, Run, WHOLE, World, batch, config, key, references, singular,
@@ -47,6 +47,33 @@ fn batches_out_of_order_count_before_holocene_and_not_after() {
         };
         assert_derives(&run, expected, fork);
         assert_eq!(batch_drops(&run), drops);
+    }
+}
+
+/// The reference node keeps a batch of the future that names an L1 block which does not exist yet
+/// until its time comes. Then it is dropped, and whatever takes its place comes from the same L1
+/// block as if it had been dropped at once.
+#[test]
+fn a_batch_of_the_future_that_names_a_later_l1_block_delays_nothing() {
+    for fork in KINDS.into_iter().filter(|fork| !is_strict(*fork)) {
+        for ahead in [1, 2, 50] {
+            let (mut world, blocks) = unposted(fork);
+            let inclusion = world.l1_head().reference.number + 1;
+            // On the right parent, and once more on one that nobody can know.
+            let mut known = batch(&blocks[6]);
+            known.epoch_num = inclusion + ahead;
+            let unknown = SingularBatch { parent_hash: B256::repeat_byte(9), ..known.clone() };
+            let frames = world.channel_of(&[known, unknown].map(Content::Singular), WHOLE);
+            let txs = vec![world.calldata_tx(&key(1), &frames)];
+            let frames = world.channel(&blocks, WHOLE);
+            let txs = [txs, vec![world.calldata_tx(&key(1), &frames)]].concat();
+            world.mine(txs, Vec::new());
+            world.mine_empty(2);
+            let run = world.derive();
+            assert_derives(&run, &blocks, fork);
+            assert_eq!(batch_drops(&run), [DropReason::EpochHash; 2], "{fork}");
+            assert!(run.executed.iter().all(|a| a.derived_from.number == inclusion), "{fork}");
+        }
     }
 }
 

@@ -153,8 +153,8 @@ fn decode(data: &Bytes, config: &RollupConfig, inclusion: u64, l1: &Chain<'_>) -
                 let (time, id) = (config.genesis.l2_time, config.l2_chain_id);
                 let span = raw.into_span(config.block_time, time, id).unwrap();
                 let mut parent = B256::ZERO;
-                parent[..20].copy_from_slice(&span.parent_check);
-                let blocks = span.into_blocks().into_iter();
+                parent[..20].copy_from_slice(span.parent_check());
+                let blocks = span.blocks();
                 (parent, blocks.map(|b| block(b.timestamp, b.epoch_num, b.transactions)).collect())
             }
         };

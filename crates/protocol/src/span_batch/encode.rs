@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::transaction::{SpanTxError, TxParts};
-use super::{MAX_SPAN_BATCH_ELEMENTS, SpanBatch, SpanChain};
+use super::{MAX_SPAN_BATCH_ELEMENTS, SpanBatch, SpanBlock, SpanChain};
 use crate::SingularBatch;
 use crate::batch::SPAN_BATCH;
 
@@ -387,36 +387,49 @@ pub fn encode_span_batch(
     span.encode()
 }
 
+/// Encodes blocks as the body of a span batch, without the version byte. `first_origin_changes` says
+/// whether the first block has another L1 origin than its parent. The two checks, of the parent's
+/// hash and of the hash of the last L1 origin, are taken as they are, so that a span can be made that
+/// fits no chain.
+///
+/// # Errors
+/// When the blocks do not follow each other in time and L1 origin, or a transaction has no span
+/// batch form.
+pub fn encode_blocks(
+    checks: ([u8; 20], [u8; 20]),
+    blocks: impl IntoIterator<Item = SpanBlock>,
+    chain: SpanChain,
+    first_origin_changes: bool,
+) -> Result<Vec<u8>, SpanEncodeError> {
+    let mut span = SpanBuilder::new(chain, 0);
+    for (index, block) in blocks.into_iter().enumerate() {
+        let previous = span.l1_origin;
+        let changes = match block.epoch_num.checked_sub(previous) {
+            _ if index == 0 => first_origin_changes,
+            Some(advance @ (0 | 1)) => advance == 1,
+            _ => {
+                let found = block.epoch_num;
+                return Err(SpanEncodeError::Origin { index, previous, found });
+            }
+        };
+        span.push_block(block.timestamp, changes, &block.transactions)?;
+        span.l1_origin = block.epoch_num;
+    }
+    (span.parent_check, span.l1_origin_check) = checks;
+    span.encode()
+}
+
 impl SpanBatch {
-    /// Encodes the body, without the version byte. `first_origin_changes` says whether the first
-    /// block has another L1 origin than its parent. The two checks are taken as they are, so that
-    /// a span can be made that fits no chain.
+    /// Encodes the body again, without the version byte; as [`encode_blocks`].
     ///
     /// # Errors
-    /// When the blocks do not follow each other in time and L1 origin, or a transaction has no
-    /// span batch form.
+    /// As [`encode_blocks`]: amounts that no transaction may have pass the decoder.
     pub fn encode(
         &self,
         chain: SpanChain,
         first_origin_changes: bool,
     ) -> Result<Vec<u8>, SpanEncodeError> {
-        let first = self.first();
-        let mut span = SpanBuilder::new(chain, first.epoch_num);
-        for (index, block) in self.blocks().iter().enumerate() {
-            let previous = span.l1_origin;
-            let changes = match block.epoch_num.checked_sub(previous) {
-                _ if index == 0 => first_origin_changes,
-                Some(advance @ (0 | 1)) => advance == 1,
-                _ => {
-                    let found = block.epoch_num;
-                    return Err(SpanEncodeError::Origin { index, previous, found });
-                }
-            };
-            span.push_block(block.timestamp, changes, &block.transactions)?;
-            span.l1_origin = block.epoch_num;
-        }
-        span.parent_check = self.parent_check;
-        span.l1_origin_check = self.l1_origin_check;
-        span.encode()
+        let checks = (*self.parent_check(), *self.l1_origin_check());
+        encode_blocks(checks, self.blocks(), chain, first_origin_changes)
     }
 }

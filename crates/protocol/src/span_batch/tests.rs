@@ -78,8 +78,8 @@ fn a_protected_legacy_signature_fits_any_chain_id() {
     // value 1, gas price 2, no data.
     let raw = decode(one_tx(&[0xc3, 1, 2, 0x80], &[1])).unwrap();
     let span = raw.into_span(2, 100, u64::MAX).unwrap();
-    assert_eq!((span.first().timestamp, span.first().epoch_num), (105, 9));
-    let tx = &span.first().transactions[0];
+    assert_eq!((span.first_timestamp(), span.first_epoch()), (105, 9));
+    let tx = &span.blocks().next().unwrap().transactions[0];
     let v: U256 = U256::from(u64::MAX) * U256::from(2) + U256::from(35);
     let mut encoded = Vec::new();
     v.encode(&mut encoded);
@@ -134,18 +134,17 @@ fn transaction_data_has_a_limit() {
     }
 
     // The encoder, too: value and calldata of the largest transaction, and one byte more.
-    let transaction = span.first().transactions[0].to_vec();
-    let mut longer = transaction;
+    let first = span.blocks().next().unwrap();
+    let mut longer = first.transactions[0].to_vec();
     // List header, calldata header (behind nonce, gas price, gas limit, recipient, value).
     for at in [3, 4 + 1 + 1 + 1 + 21 + 1 + 3] {
         longer[at] += 1;
     }
     longer.insert(100, 7);
-    let block = SpanBlock { transactions: alloc::vec![longer.into()], ..span.first().clone() };
-    let span = SpanBatch::new([0; 20], [0; 20], alloc::vec![block]).unwrap();
+    let block = SpanBlock { transactions: alloc::vec![longer.into()], ..first };
     let error = SpanTxError::TooLong(limit + 1);
     let error = SpanEncodeError::Transaction { block: 0, index: 0, error };
-    assert_eq!(span.encode(chain, false), Err(error));
+    assert_eq!(encode_blocks(([0; 20], [0; 20]), [block], chain, false), Err(error));
 }
 
 #[test]
@@ -205,4 +204,37 @@ fn a_refused_first_block_leaves_no_trace() {
     assert!(span.push_within(&batch, 10).unwrap().is_err());
     assert_eq!(span.channel_len(), empty.channel_len());
     assert_eq!(span.push_within(&batch, 100), Ok(Ok(())));
+}
+
+/// The most blocks that a span may have: it takes a bit and a byte for each, none of it copied, and
+/// blocks are found at their places.
+#[test]
+fn a_span_costs_its_columns_and_a_block_is_made_when_asked_for() {
+    let blocks = MAX_SPAN_BATCH_ELEMENTS as usize;
+    let mut body = head(blocks as u64);
+    let columns = body.len();
+    // Every eighth block changes the epoch, from the first on.
+    body.resize(columns + blocks / 8, 1);
+    body.resize(columns + blocks / 8 + blocks, 0);
+    let body = Bytes::from([&body[..], &[9; 1000]].concat());
+    let span = RawSpanBatch::decode(&body).unwrap().into_span(2, 100, 10).unwrap();
+    assert!(span.size() < blocks / 8 + blocks + 400, "{}", span.size());
+    assert!(size_of::<SpanPosition>() <= 80);
+    // What waits is a copy without what follows the columns.
+    let waiting = span.clone().into_own_memory();
+    assert_eq!((&waiting, waiting.size()), (&span, span.size()));
+
+    // Origins begin so far back that they wrap.
+    let first = 9u64.wrapping_sub(blocks as u64 / 8 - 1);
+    let (mut heads, mut all) = (span.heads(), 0);
+    assert_eq!(heads.next().map(|head| (head.epoch_num, head.timestamp)), Some((first, 105)));
+    let last = heads.inspect(|_| all += 1).last().unwrap();
+    assert_eq!((all, last.epoch_num, last.timestamp), (blocks - 1, 9, span.last_timestamp()));
+    assert_eq!(span.last_timestamp(), 105 + 2 * (blocks as u64 - 1));
+    let mut at = span.start();
+    for i in 0..20 {
+        assert_eq!(span.timestamp_at(&at), Some(105 + 2 * i));
+        let block = span.take_block(&mut at).unwrap();
+        assert_eq!((block.epoch_num, block.timestamp), (first.wrapping_add(i / 8), 105 + 2 * i));
+    }
 }

@@ -285,26 +285,13 @@ impl<'a> TxParts<'a> {
         Ok(())
     }
 
-    /// Reads the pieces that stand in the data list; the others are the columns'.
-    ///
-    /// # Errors
-    /// When the type has no span batch form, or the list has not the fields of the type.
-    pub(super) fn with_data(self, data: &'a [u8]) -> Result<Self, SpanTxError> {
-        let kind = self.kind;
-        if !matches!(kind, 0 | 1 | 2 | 4) {
-            return Err(SpanTxError::Type(kind));
-        }
-        let mut list_and_end = data;
-        let mut at = list(&mut list_and_end)?;
-        end(list_and_end)?;
-        let value = amount(&mut at, kind)?;
-        let fees = fees(&mut at, kind)?;
-        let rest = rest(&mut at, kind)?;
-        end(at)?;
-        if kind == 4 && self.to.is_none() {
-            return Err(SpanTxError::NoRecipient);
-        }
-        Ok(Self { value, fees, rest, ..self })
+    /// Reads the pieces that stand in the data list, which [`check_data`] has passed; the others are
+    /// the columns'.
+    pub(super) fn with_data(self, data: &'a [u8]) -> Option<Self> {
+        let mut at = list(&mut { data }).ok()?;
+        let value = amount(&mut at, self.kind).ok()?;
+        let fees = fees(&mut at, self.kind).ok()?;
+        Some(Self { value, fees, rest: at, ..self })
     }
 
     /// The columns' share of a transaction; [`TxParts::with_data`] completes it.
@@ -361,6 +348,27 @@ impl<'a> TxParts<'a> {
         put_string(r, out);
         put_string(s, out);
     }
+}
+
+/// Checks a transaction's data list: value, fees, calldata and the lists of its type.
+///
+/// # Errors
+/// When the type has no span batch form, or the list has not the fields of the type.
+pub(super) fn check_data(kind: u8, creates: bool, data: &[u8]) -> Result<(), SpanTxError> {
+    if !matches!(kind, 0 | 1 | 2 | 4) {
+        return Err(SpanTxError::Type(kind));
+    }
+    let mut list_and_end = data;
+    let mut at = list(&mut list_and_end)?;
+    end(list_and_end)?;
+    amount(&mut at, kind)?;
+    fees(&mut at, kind)?;
+    rest(&mut at, kind)?;
+    end(at)?;
+    if kind == 4 && creates {
+        return Err(SpanTxError::NoRecipient);
+    }
+    Ok(())
 }
 
 /// Upper bound of what [`TxParts::put_raw`] adds to the data list: type, longer list header, chain

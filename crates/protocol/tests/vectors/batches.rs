@@ -142,14 +142,14 @@ fn check_encoding(raw: RawSpanBatch, chain: SpanChain, body: &[u8]) -> SpanBatch
     assert!(span.encode(chain, first_origin_changes).unwrap() == body, "encodes otherwise");
 
     let hash = |check: [u8; 20]| B256::right_padding_from(&check);
-    let blocks = span.blocks().iter().map(|block| SingularBatch {
-        parent_hash: hash(span.parent_check),
+    let blocks = span.blocks().map(|block| SingularBatch {
+        parent_hash: hash(*span.parent_check()),
         epoch_num: block.epoch_num,
-        epoch_hash: hash(span.l1_origin_check),
+        epoch_hash: hash(*span.l1_origin_check()),
         timestamp: block.timestamp,
-        transactions: block.transactions.clone(),
+        transactions: block.transactions,
     });
-    let parent_l1_origin = span.first().epoch_num - u64::from(first_origin_changes);
+    let parent_l1_origin = span.first_epoch() - u64::from(first_origin_changes);
     let mut builder = SpanBuilder::new(chain, parent_l1_origin);
     for block in blocks {
         builder.push(&block).unwrap();
@@ -178,14 +178,17 @@ fn check_batch(file: &VectorFile, batch: Batch, encoded: &Bytes, expected: &Valu
             assert_eq!(raw.l1_origin_num, uint(&expected["l1_origin_num"]));
             let chain = chain(json, blocks);
             let span = check_encoding(*raw, chain, &encoded[1..]);
-            assert_eq!(span.parent_check[..], parse::<Bytes>(&expected["parent_check"])[..]);
-            assert_eq!(span.l1_origin_check[..], parse::<Bytes>(&expected["l1_origin_check"])[..]);
-            assert_eq!(span.blocks().len(), blocks.len());
-            for (block, expected) in span.into_blocks().iter().zip(blocks) {
+            assert_eq!(span.parent_check()[..], parse::<Bytes>(&expected["parent_check"])[..]);
+            assert_eq!(
+                span.l1_origin_check()[..],
+                parse::<Bytes>(&expected["l1_origin_check"])[..]
+            );
+            assert_eq!(span.block_count(), blocks.len());
+            for (block, expected) in span.blocks().zip(blocks) {
                 let SpanBlock { timestamp, epoch_num, transactions } = block;
-                assert_eq!(*timestamp, uint(&expected["timestamp"]));
-                assert_eq!(*epoch_num, uint(&expected["epoch"]));
-                check_transactions(transactions, expected);
+                assert_eq!(timestamp, uint(&expected["timestamp"]));
+                assert_eq!(epoch_num, uint(&expected["epoch"]));
+                check_transactions(&transactions, expected);
             }
         }
         ("singular" | "span", _) => panic!("{}: the batch is of the other type", file.place()),
@@ -219,7 +222,7 @@ pub fn check_span(file: &VectorFile) -> Outcome {
     assert_eq!(raw.parent_check[..], parse::<Bytes>(&expected["parent_check"])[..]);
     let used = body.len() - optional(expected, "trailing_bytes").map_or(0, uint) as usize;
     let span = check_encoding(raw, chain(&json, &[]), &body[..used]);
-    let blocks = span.blocks();
+    let blocks: Vec<SpanBlock> = span.blocks().collect();
     let counts: Vec<u64> = blocks.iter().map(|block| block.transactions.len() as u64).collect();
     let listed: Vec<u64> = list(&expected["block_tx_counts"]).iter().map(uint).collect();
     assert_eq!(counts, listed);

@@ -3,6 +3,7 @@
 
 use alloc::vec;
 
+use super::codes::{END_OF_BLOCK, PRECODE_ORDER};
 use super::*;
 use crate::compress::compress_zlib;
 

@@ -45,30 +45,44 @@ pub fn span(data: &[u8]) {
     check_span(body.into(), chain_id);
 }
 
-/// Memory that a span batch may take: columns share the body, and a claimed block costs at least
-/// a byte of it.
-fn span_limit(body: &Bytes) -> usize {
-    512 * body.len() + 4096
-}
+/// Memory that a decoded span may take: none, as it shares the columns of the body; little more,
+/// for the text of an error.
+const SPAN: usize = 256;
 
 fn check_span(body: Bytes, chain_id: u64) {
-    let limit = span_limit(&body);
-    let Ok(raw) = within(limit, "columns", || RawSpanBatch::decode(&body)) else { return };
+    let Ok(raw) = within(SPAN, "columns", || RawSpanBatch::decode(&body)) else { return };
     assert!((1..=MAX_SPAN_BATCH_ELEMENTS).contains(&(raw.block_count() as u64)));
     assert!(raw.tx_count() as u64 <= MAX_SPAN_BATCH_ELEMENTS);
     let (blocks, transactions) = (raw.block_count(), raw.tx_count());
     let origin = raw.l1_origin_num;
     let first_origin_changes = raw.first_origin_changes();
-    let span = within(limit, "a span", || raw.into_span(2, 1_700_000_000, chain_id));
+    let span = within(SPAN, "a span", || raw.into_span(2, 1_700_000_000, chain_id));
     let Ok(span) = span else { return };
-    assert_eq!(span.blocks().len(), blocks);
-    assert_eq!(span.blocks().iter().map(|b| b.transactions.len()).sum::<usize>(), transactions);
-    assert_eq!(span.last().epoch_num, origin);
-    for pair in span.blocks().windows(2) {
+    let heads = || span.heads().map(|head| (head.epoch_num, head.timestamp, head.tx_count));
+    within(SPAN, "blocks without transactions", || {
+        assert_eq!(heads().count(), blocks);
+        assert_eq!(heads().map(|head| head.2).sum::<usize>(), transactions);
+    });
+    let waiting = within(body.len() + SPAN, "a span that waits", || span.clone().into_own_memory());
+    assert_eq!(waiting, span);
+    // The blocks hold their transactions beside the columns.
+    let limit = 512 * body.len() + 4096;
+    let all: Vec<_> = within(limit, "blocks", || waiting.blocks().collect());
+    assert_eq!(all.len(), blocks);
+    for (head, block) in span.heads().zip(&all) {
+        assert_eq!((head.epoch_num, head.timestamp), (block.epoch_num, block.timestamp));
+        assert_eq!(head.transactions(), block.transactions);
+        let set_code = block.transactions.iter().position(|tx| tx[0] == 4);
+        assert_eq!(head.set_code_at(), set_code);
+    }
+    let (first, last) = (&all[0], &all[blocks - 1]);
+    assert_eq!((span.first_epoch(), span.first_timestamp()), (first.epoch_num, first.timestamp));
+    assert_eq!((span.last_epoch(), span.last_timestamp()), (origin, last.timestamp));
+    for pair in all.windows(2) {
         assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(2));
         assert!(matches!(pair[1].epoch_num.wrapping_sub(pair[0].epoch_num), 0 | 1));
     }
-    for raw in span.blocks().iter().flat_map(|block| &block.transactions) {
+    for raw in all.iter().flat_map(|block| &block.transactions) {
         // Numbers of any size and signatures of any kind pass: not each is a transaction.
         if let Ok(tx) = TxEnvelope::decode_2718(&mut raw.as_ref()) {
             assert_eq!(tx.encoded_2718(), *raw);
@@ -84,15 +98,15 @@ fn check_span(body: Bytes, chain_id: u64) {
         }
         Err(SpanEncodeError::Transaction { block, index, .. }) => {
             // Only what is no transaction, or another chain's, has no span batch form.
-            let raw = &span.blocks()[block].transactions[index];
+            let raw = &all[block].transactions[index];
             let tx = TxEnvelope::decode_2718(&mut raw.as_ref());
             assert!(tx.is_err(), "transaction {index} of block {block}: {tx:?}");
         }
         Err(SpanEncodeError::Origin { .. }) => {
-            assert!(span.first().epoch_num > span.last().epoch_num, "origins wrap around zero");
+            assert!(first.epoch_num > last.epoch_num, "origins wrap around zero");
         }
         Err(SpanEncodeError::Timestamp { .. }) => {
-            let (first, last) = (span.first().timestamp, span.last().timestamp);
+            let (first, last) = (first.timestamp, last.timestamp);
             assert!(first < chain.genesis_time || last < first, "times wrap around zero");
         }
         Err(error) => panic!("{error}"),
@@ -163,8 +177,8 @@ fn build_span(input: &mut Unstructured<'_>) -> Result<()> {
     let span = raw.into_span(2, CHAIN.genesis_time, CHAIN.chain_id).unwrap();
     assert!(span.matches_parent(&kept[0].parent_hash));
     assert!(span.matches_origin(&kept[kept.len() - 1].epoch_hash));
-    assert_eq!(span.blocks().len(), kept.len());
-    for (block, batch) in span.blocks().iter().zip(&kept) {
+    assert_eq!(span.block_count(), kept.len());
+    for (block, batch) in span.blocks().zip(&kept) {
         assert_eq!(block.epoch_num, batch.epoch_num);
         assert_eq!(block.timestamp, batch.timestamp);
         assert_eq!(block.transactions, batch.transactions);

@@ -3,6 +3,7 @@
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, Log};
 use arbitrary::{Result, Unstructured};
+use opal_protocol::altda::Commitment;
 use opal_protocol::batcher_tx::{decode_batcher_data, encode_batcher_data};
 use opal_protocol::blob::{BLOB_SIZE, Blob, MAX_BLOB_DATA, decode_blob, encode_blob};
 use opal_protocol::deposit::{TRANSACTION_DEPOSITED, decode_deposit_log, encode_deposit_log};
@@ -38,6 +39,20 @@ pub fn batcher_transaction(data: &[u8]) {
     let Ok(frames) = frames else { return };
     assert!(!frames.is_empty());
     assert_eq!(encode_batcher_data(&frames), data);
+}
+
+/// A commitment to data kept elsewhere has one encoding, and no frames in it.
+pub fn alt_da(data: &[u8]) {
+    let data = Bytes::copy_from_slice(data);
+    let decoded = within(256, "a commitment", || Commitment::decode(&data));
+    let Ok(commitment) = decoded else { return };
+    assert_eq!(commitment.encode(), data);
+    let whole = commitment.batcher_data();
+    assert_eq!(whole[1..], data);
+    assert!(decode_batcher_data(&whole).is_err(), "frames in version 1");
+    let matches = commitment.matches(&data);
+    assert_eq!(matches.is_none(), matches!(commitment, Commitment::Generic(_)));
+    assert_ne!(matches, Some(true), "its own hash");
 }
 
 /// A blob that begins with the input, or an encoded blob with a few bytes changed.

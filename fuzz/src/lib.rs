@@ -18,6 +18,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("frame", codecs::frame),
     ("batcher_transaction", codecs::batcher_transaction),
+    ("alt_da", codecs::alt_da),
     ("channel", channels::channel),
     ("inflate", channels::inflate),
     ("batch_singular", batches::singular),

@@ -45,15 +45,30 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// What a function used, in bytes beyond what was in use before.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// The most at a time.
+    pub peak: usize,
+    /// What its result still holds.
+    pub held: usize,
+}
+
+/// Runs a function and counts. Meaningful while no other thread runs.
+pub fn measure<T>(function: impl FnOnce() -> T) -> (T, Used) {
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = function();
+    let used = |counter: &AtomicUsize| counter.load(Relaxed).saturating_sub(before);
+    (result, Used { peak: used(&PEAK), held: used(&NOW) })
+}
+
 /// Runs a function that may use this many bytes at a time, beyond what was in use before.
 ///
 /// # Panics
 /// When it used more. Meaningful in a process with one thread only.
 pub fn within<T>(limit: usize, what: &str, function: impl FnOnce() -> T) -> T {
-    let before = NOW.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let result = function();
-    let used = PEAK.load(Relaxed).saturating_sub(before);
-    assert!(used <= limit, "{what} used {used} bytes of memory, the limit is {limit}");
+    let (result, Used { peak, .. }) = measure(function);
+    assert!(peak <= limit, "{what} used {peak} bytes of memory, the limit is {limit}");
     result
 }

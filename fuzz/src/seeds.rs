@@ -82,6 +82,8 @@ fn all_encoded() -> Vec<(&'static str, Vec<u8>)> {
     let data = encode_batcher_data(&[frame(0, b"some", false), frame(1, b"data", true)]);
     seeds.push(("frame", data[1..].to_vec()));
     seeds.push(("batcher_transaction", data.to_vec()));
+    seeds.push(("alt_da", [&[0][..], &noise(1, 32)].concat()));
+    seeds.push(("alt_da", [&[1][..], &noise(2, 40)].concat()));
 
     let stream: Vec<u8> = (0..4).flat_map(|n| batch(n).encode_for_channel()).collect();
     // The byte before is the mode: the stream as it is, with the limit of 100 kB.

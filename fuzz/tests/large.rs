@@ -1,11 +1,17 @@
 //! Inputs of the largest size that the rules allow are read to their end: in seconds, as long as
-//! nothing in them costs more the more of it there is. What is quadratic would take hours.
+//! nothing in them costs more the more of it there is. What is quadratic would take hours. Their
+//! memory is counted.
 
-use std::sync::Arc;
+// The targets' instrumentation, where they are built with it.
+#[cfg(feature = "engine")]
+use libfuzzer_sys as _;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use opal_derivation::{Derivation, DerivationStart, Input, L1Block, Request, Step};
+use opal_fuzz::memory::{Used, measure};
 use opal_protocol::batcher_tx::encode_batcher_data;
 use opal_protocol::compress::compress_zlib_at;
 use opal_protocol::{
@@ -41,9 +47,16 @@ fn config(newest: Hardfork) -> RollupConfig {
     }
 }
 
-/// Steps over L1 blocks with these batcher transactions; gives the number of steps. Nothing of what
-/// is posted here leads to attributes.
-fn run(config: RollupConfig, blocks: Vec<Vec<Bytes>>) -> usize {
+/// Only one test runs at a time: memory is counted for the process.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Steps over L1 blocks with these batcher transactions; gives the number of steps, and the memory
+/// that derivation used and holds at the end, beside L1. Nothing of what is posted here leads to
+/// attributes.
+fn run(config: RollupConfig, blocks: Vec<Vec<Bytes>>) -> (usize, Used) {
     let genesis = Header { timestamp: START, ..Header::default() };
     let mut parent = L1BlockRef::from_header(genesis.hash_slow(), &genesis);
     let mut config = config;
@@ -83,7 +96,13 @@ fn run(config: RollupConfig, blocks: Vec<Vec<Bytes>>) -> usize {
         l1: l1[0].reference,
         l1_system_config: system_config,
     };
-    let mut machine = Derivation::new(Arc::new(config), start);
+    let config = Arc::new(config);
+    let ((steps, machine), used) = measure(|| drive(Derivation::new(config, start), &l1));
+    drop(machine);
+    (steps, used)
+}
+
+fn drive(mut machine: Derivation, l1: &[L1Block]) -> (usize, Derivation) {
     let mut steps = 0;
     loop {
         steps += 1;
@@ -96,7 +115,7 @@ fn run(config: RollupConfig, blocks: Vec<Vec<Bytes>>) -> usize {
                 machine.provide(input).unwrap();
             }
             Step::AdvancedOrigin(_) | Step::Dropped(_) => {}
-            Step::Idle => return steps,
+            Step::Idle => return (steps, machine),
             step => panic!("{step:?}"),
         }
     }
@@ -119,8 +138,12 @@ fn channel(id: u16, stream: &[u8]) -> Vec<Bytes> {
 /// Each thing that is read or dropped is one step.
 const MOST_STEPS: usize = 3_000_000;
 
-fn assert_bounded(what: &str, steps: usize) {
+/// Time and memory are in bounds: so many megabytes at most at a time, and at the end.
+fn assert_bounded(what: &str, (steps, used): (usize, Used), peak: usize, held: usize) {
+    println!("{what}: {steps} steps, {used:?}");
     assert!(steps < MOST_STEPS, "{what}: {steps} steps");
+    assert!(used.peak <= peak * 1_000_000, "{what}: {used:?}");
+    assert!(used.held <= held * 1_000_000, "{what}: {used:?}");
 }
 
 fn batch(timestamp: u64, transactions: Vec<Bytes>) -> SingularBatch {
@@ -130,6 +153,7 @@ fn batch(timestamp: u64, transactions: Vec<Bytes>) -> SingularBatch {
 /// A hundred megabytes of batches that are not yet valid, before Holocene: all must be kept.
 #[test]
 fn batches_of_the_future() {
+    let _alone = alone();
     let mut stream = Vec::new();
     for n in 0..1_000_000u64 {
         stream.extend_from_slice(
@@ -138,13 +162,14 @@ fn batches_of_the_future() {
     }
     for fork in [Hardfork::Granite, Hardfork::Karst] {
         let blocks = vec![Vec::new(), channel(1, &stream), Vec::new(), Vec::new()];
-        assert_bounded("batches of the future", run(config(fork), blocks));
+        assert_bounded("batches of the future", run(config(fork), blocks), 1000, 1000);
     }
 }
 
 /// As many channels as L1 blocks hold, none of them complete.
 #[test]
 fn channels_that_are_never_complete() {
+    let _alone = alone();
     let mut id = 0u128;
     let blocks: Vec<Vec<Bytes>> = (0..20)
         .map(|_| {
@@ -159,46 +184,84 @@ fn channels_that_are_never_complete() {
         })
         .collect();
     for fork in [Hardfork::Bedrock, Hardfork::Granite, Hardfork::Karst] {
-        assert_bounded("open channels", run(config(fork), blocks.clone()));
+        assert_bounded("open channels", run(config(fork), blocks.clone()), 1000, 1000);
     }
 }
 
 /// One channel of as many frames as can be numbered, again and again.
 #[test]
 fn frames_again_and_again() {
+    let _alone = alone();
     let frame =
         |number| Frame { id: ChannelId([1; 16]), number, data: Bytes::new(), is_last: false };
     let data = encode_batcher_data(&(0..=u16::MAX).map(frame).collect::<Vec<_>>());
     for fork in [Hardfork::Granite, Hardfork::Karst] {
-        assert_bounded("frames", run(config(fork), vec![vec![data.clone()]; 20]));
+        assert_bounded("frames", run(config(fork), vec![vec![data.clone()]; 20]), 1000, 1000);
     }
 }
 
-/// A span of ten million blocks, which is the most.
-#[test]
-fn the_longest_span() {
+/// The body of a span of so many empty blocks, so long after genesis, behind its version byte.
+fn empty_span(after: u8, blocks: usize) -> Vec<u8> {
     // Timestamp of the first block, L1 origin of the last, two checks, number of blocks.
-    let mut body = vec![2, 1];
+    let mut body = vec![1, after, 1];
     body.extend_from_slice(&B256::repeat_byte(3)[..20]);
     body.extend_from_slice(&[0; 20]);
-    body.extend_from_slice(&[0x80, 0xad, 0xe2, 0x04]);
-    // No block begins an epoch or has transactions.
-    body.resize(body.len() + 10_000_000 / 8 + 10_000_000, 0);
-    let mut stream = Vec::new();
-    alloy_rlp::Encodable::encode(&body[..], &mut stream);
-    let stream = stream.repeat(8);
-    for fork in [Hardfork::Granite, Hardfork::Karst] {
-        let blocks = vec![Vec::new(), Vec::new(), channel(1, &stream), Vec::new()];
-        assert_bounded("the longest span", run(config(fork), blocks));
+    let mut count = blocks;
+    while count >= 0x80 {
+        body.push(count as u8 | 0x80);
+        count >>= 7;
     }
+    body.push(count as u8);
+    // No block begins an epoch or has transactions.
+    body.resize(body.len() + blocks.div_ceil(8) + blocks, 0);
+    body
+}
+
+fn in_channel(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    alloy_rlp::Encodable::encode(body, &mut out);
+    out
+}
+
+/// A span of ten million blocks, which is the most, eight times over: 11 MB each. Of the next block
+/// it is dropped for its L1 origin; of a later one it waits, before Holocene, and holds its columns.
+#[test]
+fn the_longest_span() {
+    let _alone = alone();
+    for (fork, after, held) in [
+        (Hardfork::Granite, 2, 1),
+        (Hardfork::Granite, 4, 91),
+        (Hardfork::Karst, 2, 1),
+        (Hardfork::Karst, 4, 1),
+    ] {
+        let stream = in_channel(&empty_span(after, 10_000_000)).repeat(8);
+        let blocks = vec![Vec::new(), Vec::new(), channel(1, &stream), Vec::new()];
+        // Beside what waits, the stream, whose buffer doubles while it grows.
+        assert_bounded("the longest span", run(config(fork), blocks), 300, held);
+    }
+}
+
+/// What waits does not hold its channel: here a span of sixty bytes, and a batch of two hundred, in
+/// five megabytes each.
+#[test]
+fn short_batches_that_wait_in_long_channels() {
+    let _alone = alone();
+    let filler = batch(START, vec![vec![7; 5_000_000].into()]).encode_for_channel();
+    let mut stream = in_channel(&empty_span(4, 2));
+    stream.extend_from_slice(&batch(START + 4, vec![vec![1; 100].into()]).encode_for_channel());
+    stream.extend_from_slice(&filler);
+    let channels = (1..=40).flat_map(|id| channel(id, &stream)).collect();
+    let used = run(config(Hardfork::Granite), vec![Vec::new(), channels, Vec::new()]);
+    assert_bounded("short batches in long channels", used, 60, 1);
 }
 
 /// A batch of many million transactions, each of one byte.
 #[test]
 fn a_batch_of_tiny_transactions() {
+    let _alone = alone();
     let stream = batch(START + 2, vec![Bytes::from_static(&[5]); 20_000_000]).encode_for_channel();
     for fork in [Hardfork::Granite, Hardfork::Karst] {
         let blocks = vec![Vec::new(), channel(1, &stream), Vec::new()];
-        assert_bounded("tiny transactions", run(config(fork), blocks));
+        assert_bounded("tiny transactions", run(config(fork), blocks), 3000, 10);
     }
 }

@@ -1,5 +1,9 @@
 //! The committed seeds and those made with our encoders pass.
 
+// The targets' instrumentation, where they are built with it.
+#[cfg(feature = "engine")]
+use libfuzzer_sys as _;
+
 use std::path::Path;
 
 #[test]

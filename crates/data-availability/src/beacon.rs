@@ -294,21 +294,25 @@ impl BeaconClient {
     }
 }
 
-/// Blobs by the versioned hash of the commitment computed from their content. What is no blob is
-/// left out.
-fn by_versioned_hash(candidates: Vec<Bytes>) -> HashMap<B256, Box<Blob>> {
+/// The versioned hash of a blob, by the KZG commitment computed from its content. `None` when a field
+/// element is not below the modulus: that is no blob that L1 accepted.
+pub fn blob_versioned_hash(blob: &Blob) -> Option<B256> {
     // No precomputed tables: they only help with proofs.
     let settings = c_kzg::ethereum_kzg_settings(0);
+    let commitment = settings.blob_to_kzg_commitment(blob.as_ckzg()).ok()?;
+    Some(kzg_to_versioned_hash(Bytes48::from_ckzg(commitment.to_bytes()).as_slice()))
+}
+
+/// Blobs by their versioned hash. What is no blob is left out.
+fn by_versioned_hash(candidates: Vec<Bytes>) -> HashMap<B256, Box<Blob>> {
     let mut blobs = HashMap::new();
     for bytes in candidates {
         if bytes.len() != BYTES_PER_BLOB {
             continue;
         }
         let blob = Box::new(Blob::from_slice(&bytes));
-        // Fails when a field element is not below the modulus: no blob that L1 accepted.
-        if let Ok(commitment) = settings.blob_to_kzg_commitment(blob.as_ckzg()) {
-            let commitment = Bytes48::from_ckzg(commitment.to_bytes());
-            blobs.insert(kzg_to_versioned_hash(commitment.as_slice()), blob);
+        if let Some(hash) = blob_versioned_hash(&blob) {
+            blobs.insert(hash, blob);
         }
     }
     blobs

@@ -17,7 +17,7 @@ mod rpc_block;
 pub use batcher::{
     Batcher, BatcherArgs, BatcherConfig, BatcherError, BatcherStats, DataAvailabilityType,
 };
-pub use beacon::{BeaconClient, SlotRule};
+pub use beacon::{BeaconClient, SlotRule, blob_versioned_hash};
 pub use error::DaError;
 pub use l1_client::{BlockTag, L1BlockData, L1Client};
 pub use rpc_block::{verify_l1_block, verify_l1_header, verify_l2_block};

@@ -279,23 +279,28 @@ fn many_batches_of_the_future_are_judged_once() {
     assert_eq!((b.queue.batches.len(), b.queue.judged.1), (5000, 5000));
 }
 
-/// A span that waits does not hold the channel that it came in, however much else is in there.
+/// What waits does not hold the channel that it came in, however much else is in there.
 #[test]
-fn a_span_that_waits_holds_its_own_memory_alone() {
+fn what_waits_holds_its_own_memory_alone() {
     let mut b = Bench::new();
     let span = |from: u64| encode_span(hash(9), 100, &[(100, from), (100, from + 2)]);
     let filler = SingularBatch { transactions: vec![vec![1; 100_000].into()], ..batch(1200) };
-    b.rig.post(&[span(1300), filler.encode_for_channel(), span(1310)]);
+    let filler = filler.encode_for_channel();
+    let singular = |time| batch(time).encode_for_channel();
+    let row =
+        [span(1300), filler.clone(), span(1310), singular(1320), filler.clone(), singular(1330)];
+    b.rig.post(&row);
     assert_eq!(b.next(), Eof);
-    assert_eq!(b.rig.reasons(), [DropReason::Past]);
-    let spans = b.queue.batches.iter().map(|waiting| match &waiting.batch {
-        DecodedBatch::Span(span) => span,
-        DecodedBatch::Singular(batch) => panic!("{batch:?}"),
-    });
-    let places: Vec<_> =
-        spans.map(|span| (span.columns().as_ptr() as usize, span.size())).collect();
-    let [(first, size), (second, _)] = places[..] else { panic!("{places:?}") };
-    // In the channel they would be as far apart as the filler is long.
-    assert!(size < 500, "{size}");
-    assert_ne!(second.wrapping_sub(first), span(1300).len() + filler.encode_for_channel().len());
+    assert_eq!(b.rig.reasons(), [DropReason::Past; 2]);
+    let own = |waiting: &Waiting| match &waiting.batch {
+        DecodedBatch::Span(span) => (span.columns().as_ptr() as usize, span.size()),
+        DecodedBatch::Singular(batch) => (batch.transactions[0].as_ptr() as usize, 0),
+    };
+    let places: Vec<_> = b.queue.batches.iter().map(own).collect();
+    assert!(places[0].1 < 500, "{places:?}");
+    // In the channel they would be as far apart as what is between them is long.
+    let apart = |i: usize| places[i + 1].0.wrapping_sub(places[i].0);
+    assert_eq!(places.len(), 4);
+    assert_ne!(apart(0), span(1300).len() + filler.len());
+    assert_ne!(apart(2), singular(1320).len() + filler.len());
 }

@@ -26,8 +26,7 @@ impl DecodedBatch {
     /// Made to wait: holds no memory but its own.
     pub(crate) fn into_own_memory(self) -> Self {
         match self {
-            // Its transactions were copied when it was decoded.
-            Self::Singular(batch) => Self::Singular(batch),
+            Self::Singular(batch) => Self::Singular(batch.into_own_memory()),
             Self::Span(span) => Self::Span(Box::new(span.into_own_memory())),
         }
     }

@@ -36,6 +36,7 @@ pub struct DerivationStart {
 
 /// The batch stage of the fork.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a machine has one of them")]
 enum Batches {
     Queue(BatchQueue),
     Stage(BatchStage),

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256};
+use opal_protocol::ChannelId;
 use opal_protocol::batcher_tx::encode_batcher_data;
 use opal_protocol::blob::encode_blob;
 use opal_protocol::config::{AltDaConfig, CommitmentType};
-use opal_protocol::{ChannelId, Frame};
 
 use super::*;
 use crate::host::{ChannelDrop, FrameDrop};

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
-use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
+use alloy_rlp::{Decodable, Encodable, Header, RlpDecodable, RlpEncodable};
 
 use crate::span_batch::{RawSpanBatch, SpanBatchError};
 use crate::{Block, BlockId};
@@ -57,10 +57,52 @@ impl SingularBatch {
         }
     }
 
+    /// Decodes the RLP list behind the version byte of `data`, as [`Decodable`] does; but the
+    /// transactions share the memory of `data`.
+    fn decode_shared(data: &Bytes) -> alloy_rlp::Result<Self> {
+        let mut at = data.get(1..).unwrap_or_default();
+        let header = Header::decode(&mut at)?;
+        if !header.list {
+            return Err(alloy_rlp::Error::UnexpectedString);
+        }
+        let length = at.len();
+        let mut batch = Self {
+            parent_hash: Decodable::decode(&mut at)?,
+            epoch_num: Decodable::decode(&mut at)?,
+            epoch_hash: Decodable::decode(&mut at)?,
+            timestamp: Decodable::decode(&mut at)?,
+            transactions: Vec::new(),
+        };
+        let mut list = Header::decode_bytes(&mut at, true)?;
+        while !list.is_empty() {
+            batch.transactions.push(data.slice_ref(Header::decode_bytes(&mut list, false)?));
+        }
+        let got = length - at.len();
+        if got != header.payload_length {
+            let expected = header.payload_length;
+            return Err(alloy_rlp::Error::ListLengthMismatch { expected, got });
+        }
+        Ok(batch)
+    }
+
+    /// Copies the transactions out of the memory of the channel that they were read from. For a
+    /// batch that must wait: it would hold all of that memory.
+    #[must_use]
+    pub fn into_own_memory(mut self) -> Self {
+        let all = Bytes::from(self.transactions.concat());
+        let mut start = 0;
+        for transaction in &mut self.transactions {
+            let end = start + transaction.len();
+            *transaction = all.slice(start..end);
+            start = end;
+        }
+        self
+    }
+
     /// The batch as it stands in a channel: an RLP byte string of version byte and body.
     pub fn encode_for_channel(&self) -> Vec<u8> {
         let length = 1 + self.length();
-        let header = alloy_rlp::Header { list: false, payload_length: length };
+        let header = Header { list: false, payload_length: length };
         let mut out = Vec::with_capacity(header.length() + length);
         header.encode(&mut out);
         out.push(SINGULAR_BATCH);
@@ -96,7 +138,7 @@ pub enum BatchError {
 }
 
 impl Batch {
-    /// Decodes a version byte and what it announces. Bytes after the batch are ignored, as the
+    /// Decodes a version byte and what it announces; what comes out shares the memory of `data`. Bytes after the batch are ignored, as the
     /// reference implementation does.
     ///
     /// # Errors
@@ -104,8 +146,8 @@ impl Batch {
     pub fn decode(data: &Bytes) -> Result<Self, BatchError> {
         match data.split_first() {
             None => Err(BatchError::Empty),
-            Some((&SINGULAR_BATCH, mut body)) => {
-                SingularBatch::decode(&mut body).map(Self::Singular).map_err(BatchError::Singular)
+            Some((&SINGULAR_BATCH, _)) => {
+                SingularBatch::decode_shared(data).map(Self::Singular).map_err(BatchError::Singular)
             }
             Some((&SPAN_BATCH, _)) => RawSpanBatch::decode(&data.slice(1..))
                 .map(|raw| Self::Span(Box::new(raw)))

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use alloy_consensus::proofs::{calculate_transaction_root, ordered_trie_root_with_encoder};
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, BloomInput, Bytes, hex};
+use alloy_eips::eip4844::kzg_to_versioned_hash;
+use alloy_primitives::{Address, B256, BloomInput, Bytes, FixedBytes, hex};
 use eyre::{WrapErr, bail, ensure, eyre};
 use flate2::read::MultiGzDecoder;
+use opal_da::blob_versioned_hash;
 use opal_derivation::L1Block;
 use opal_derivation::recording::{self, MAX_LINE, RawBlock, l1_block, l2_block};
 use opal_protocol::blob::{BLOB_SIZE, Blob};
@@ -40,7 +42,7 @@ pub(super) struct Data {
     pub(super) l1: BTreeMap<u64, Held>,
     /// Known L2 blocks by number.
     pub(super) l2: BTreeMap<u64, SealedBlock>,
-    pub(super) blobs: BTreeMap<B256, Box<Blob>>,
+    blobs: BTreeMap<B256, HeldBlob>,
 }
 
 /// An L1 block, and whether its receipts were left out because nothing in them is of interest.
@@ -118,6 +120,13 @@ pub(super) fn open_recording(path: &Path) -> eyre::Result<Option<Lines>> {
     Ok(Some(Lines { first, rest }))
 }
 
+/// A blob, not yet checked, and the file that it is from.
+#[derive(Debug)]
+struct HeldBlob {
+    blob: Box<Blob>,
+    path: PathBuf,
+}
+
 /// The fields of a segment or of expected blocks.
 #[derive(Deserialize)]
 struct Blocks {
@@ -138,6 +147,7 @@ struct BlockJson {
 #[derive(Deserialize)]
 struct BlobJson {
     versioned_hash: B256,
+    kzg_commitment: Option<FixedBytes<48>>,
     blob: String,
 }
 
@@ -177,7 +187,7 @@ impl Data {
         match format.as_str() {
             "opal-l1seg-v1" => self.add_l1(serde_json::from_value(json)?, path)?,
             "opal-l2expected-v1" => self.add_l2(serde_json::from_value(json)?)?,
-            "opal-blob-v1" => self.add_blob(&serde_json::from_value(json)?)?,
+            "opal-blob-v1" => self.add_blob(&serde_json::from_value(json)?, path)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -253,11 +263,38 @@ impl Data {
         Ok(())
     }
 
-    fn add_blob(&mut self, json: &BlobJson) -> eyre::Result<()> {
+    fn add_blob(&mut self, json: &BlobJson, path: &Path) -> eyre::Result<()> {
         let raw = hex::decode(&json.blob).wrap_err("blob")?;
         ensure!(raw.len() == BLOB_SIZE, "a blob of {} bytes, it must have {BLOB_SIZE}", raw.len());
-        self.blobs.insert(json.versioned_hash, Box::new(Blob::from_slice(&raw)));
+        if let Some(commitment) = &json.kzg_commitment {
+            let hash = kzg_to_versioned_hash(commitment.as_slice());
+            check(hash, json.versioned_hash, "versioned hash of the commitment")?;
+        }
+        let blob = Box::new(Blob::from_slice(&raw));
+        self.blobs.insert(json.versioned_hash, HeldBlob { blob, path: path.to_owned() });
         Ok(())
+    }
+
+    /// The blob with this versioned hash. That its content is the one that the hash commits to is
+    /// checked here, as it takes tens of milliseconds: for the blobs that are used alone.
+    pub(super) fn blob(&self, hash: B256, l1_block: u64) -> eyre::Result<Box<Blob>> {
+        let HeldBlob { blob, path } = self
+            .blobs
+            .get(&hash)
+            .ok_or_else(|| eyre!("blob {hash} of L1 block {l1_block} is missing: give --blobs"))?;
+        match blob_versioned_hash(blob) {
+            Some(found) if found == hash => Ok(blob.clone()),
+            Some(found) => bail!(
+                "{}: the blob for versioned hash {hash} has the KZG commitment of {found}: it is \
+                 another blob, or was changed",
+                path.display()
+            ),
+            None => bail!(
+                "{}: the blob for versioned hash {hash} is none: a field element is not below the \
+                 modulus",
+                path.display()
+            ),
+        }
     }
 
     /// Keeps the blocks of the chain's L1 alone, and makes sure that receipts which were left out
@@ -331,4 +368,54 @@ fn files(root: &Path) -> eyre::Result<Vec<PathBuf>> {
     }
     out.sort();
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(blob: &Blob, hash: B256, commitment: Option<&str>) -> eyre::Result<Data> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("blob.json");
+        let mut file = json!({
+            "format": "opal-blob-v1",
+            "versioned_hash": hash,
+            "blob": hex::encode_prefixed(blob),
+        });
+        if let Some(commitment) = commitment {
+            file["kzg_commitment"] = commitment.into();
+        }
+        std::fs::write(&path, file.to_string())?;
+        let mut data = Data::default();
+        data.read(&path)?;
+        Ok(data)
+    }
+
+    /// The versioned hash is that of the content's KZG commitment, or the file is named.
+    #[test]
+    fn a_blob_is_the_one_of_its_versioned_hash() {
+        let mut blob = Blob::ZERO;
+        // The commitment to nothing is the point at infinity.
+        let nothing = format!("0xc0{}", "00".repeat(47));
+        let hash = blob_versioned_hash(&blob).unwrap();
+        for commitment in [None, Some(nothing.as_str())] {
+            let data = read(&blob, hash, commitment).unwrap();
+            assert_eq!(*data.blob(hash, 7).unwrap(), blob);
+            let error = data.blob(B256::ZERO, 7).unwrap_err().to_string();
+            assert!(error.contains("of L1 block 7 is missing"), "{error}");
+        }
+        let error = read(&blob, B256::ZERO, Some(&nothing)).unwrap_err();
+        assert!(format!("{error:#}").contains("versioned hash of the commitment"), "{error:#}");
+
+        blob[1] = 1;
+        let error = read(&blob, hash, None).unwrap().blob(hash, 7).unwrap_err().to_string();
+        let found = blob_versioned_hash(&blob).unwrap().to_string();
+        assert!(error.contains("blob.json") && error.contains(&found), "{error}");
+        blob[0] = 0xff;
+        let error = read(&blob, hash, None).unwrap().blob(hash, 7).unwrap_err().to_string();
+        assert!(error.contains("not below the modulus"), "{error}");
+    }
 }

@@ -168,11 +168,7 @@ pub(super) fn segments(
                 }
             },
             Step::Need(Request::Blobs { block, hashes }) => {
-                let blobs = hashes.iter().map(|hash| {
-                    data.blobs.get(hash).cloned().ok_or_else(|| {
-                        eyre!("blob {hash} of L1 block {} is missing: give --blobs", block.number)
-                    })
-                });
+                let blobs = hashes.iter().map(|hash| data.blob(*hash, block.number));
                 let blobs = blobs.collect::<eyre::Result<_>>()?;
                 machine.provide(Input::Blobs { block: block.id(), blobs })?;
             }

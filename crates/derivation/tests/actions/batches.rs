@@ -58,11 +58,13 @@ fn a_batch_of_the_future_that_names_a_later_l1_block_delays_nothing() {
     for fork in KINDS.into_iter().filter(|fork| !is_strict(*fork)) {
         for ahead in [1, 2, 50] {
             let (mut world, blocks) = unposted(fork);
+            world.schedules = 20;
             let inclusion = world.l1_head().reference.number + 1;
             // On the right parent, and once more on one that nobody can know.
-            let mut known = batch(&blocks[6]);
-            known.epoch_num = inclusion + ahead;
-            let unknown = SingularBatch { parent_hash: B256::repeat_byte(9), ..known.clone() };
+            let epoch_num = inclusion + ahead;
+            let known = SingularBatch { epoch_num, ..batch(&blocks[6]) };
+            let parent_hash = B256::repeat_byte(9);
+            let unknown = SingularBatch { epoch_num, parent_hash, ..batch(&blocks[7]) };
             let frames = world.channel_of(&[known, unknown].map(Content::Singular), WHOLE);
             let txs = vec![world.calldata_tx(&key(1), &frames)];
             let frames = world.channel(&blocks, WHOLE);

@@ -90,7 +90,7 @@ impl World {
             let span = span
                 .into_span(config.block_time, config.genesis.l2_time, config.l2_chain_id)
                 .unwrap();
-            for batch in span.into_blocks() {
+            for batch in span.blocks() {
                 let Some(block) = self.chain.blocks.get(self.safe as usize + 1) else { return };
                 let transactions = block.block.body.transactions.iter();
                 let expected = transactions.filter(|tx| !tx.is_deposit_tx());

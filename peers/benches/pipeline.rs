@@ -1,7 +1,8 @@
 //! From L1 blocks to payload attributes, both sides in one process.
 //!
 //! Each run starts at the safe head before the channel and ends when L1 does. "Execution" is a
-//! look-up in a table on both sides. `OPAL_BENCH_LARGE=1` adds channels up to Fjord's limit of
+//! look-up in a table on both sides. "floor" is what neither can do without: the Keccak hash of what
+//! the batcher signed, and the decompressor alone (ours). `OPAL_BENCH_LARGE=1` adds channels up to Fjord's limit of
 //! 100 MB, which take a minute to make.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
 
@@ -18,7 +19,7 @@ use kona_protocol::L2BlockInfo;
 use opal_derivation::Step;
 use opal_peers::generate::{self, ChannelForm};
 use opal_peers::kona;
-use opal_peers::scenario::{KonaEnd, Peer, Scenario};
+use opal_peers::scenario::{Floor, KonaEnd, Peer, Scenario};
 use opal_peers::vectors;
 use opal_protocol::{Hardfork, L2BlockRef, RollupConfig};
 
@@ -26,6 +27,7 @@ use opal_protocol::{Hardfork, L2BlockRef, RollupConfig};
 struct Prepared {
     scenario: Scenario,
     peer: Peer,
+    floor: Floor,
     first: u64,
     blocks: Vec<L2BlockRef>,
     infos: Vec<L2BlockInfo>,
@@ -54,6 +56,7 @@ impl Prepared {
         );
         Self {
             peer: Peer::new(&scenario),
+            floor: Floor::new(&scenario),
             first: scenario.start.safe_head.number + 1,
             infos: blocks.iter().map(|block| kona::l2_block_info(*block)).collect(),
             blocks,
@@ -66,6 +69,10 @@ impl Prepared {
             let attributes = black_box(attributes);
             self.blocks[(attributes.parent.number + 1 - self.first) as usize]
         });
+    }
+
+    fn floor(&self) {
+        assert!(black_box(self.floor.run()) > 0);
     }
 
     fn kona(&self) {
@@ -87,7 +94,11 @@ fn both(c: &mut Criterion<CpuTime>, name: &str, make: impl FnOnce() -> (Scenario
     if name.contains("MB") {
         group.sample_size(10).measurement_time(Duration::from_secs(10));
     }
-    for (side, run) in [("opal", Prepared::opal as fn(&Prepared)), ("kona", Prepared::kona)] {
+    for (side, run) in [
+        ("opal", Prepared::opal as fn(&Prepared)),
+        ("kona", Prepared::kona),
+        ("floor", Prepared::floor),
+    ] {
         group.bench_function(side, |b| {
             let prepared = &*prepared;
             b.iter(|| run(prepared));

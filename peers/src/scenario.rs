@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use alloy_primitives::B256;
+use alloy_consensus::{SignableTransaction, Transaction};
+use alloy_primitives::{B256, Bytes, keccak256};
 use kona_derive::{
     ActivationSignal, EthereumDataSource, OriginProvider, Pipeline, PipelineBuilder, PipelineError,
     PipelineErrorKind, ResetError, ResetSignal, SignalReceiver, StatefulAttributesBuilder,
@@ -13,8 +14,12 @@ use kona_protocol::{L2BlockInfo, OpAttributesWithParent};
 use opal_derivation::{
     Derivation, DerivationStart, Dropped, Executed, Input, L1Block, Request, Step,
 };
-use opal_protocol::blob::Blob;
-use opal_protocol::{AttributesWithParent, L2BlockRef, RollupConfig};
+use opal_protocol::batcher_tx::decode_batcher_data;
+use opal_protocol::blob::{Blob, decode_blob};
+use opal_protocol::compress::{decompress_brotli, decompress_zlib};
+use opal_protocol::{
+    AttributesWithParent, ChannelId, Compression, Frame, L2BlockRef, RollupConfig, TxEnvelope,
+};
 
 use crate::kona::{self, Blobs, Chain, L2};
 
@@ -81,6 +86,71 @@ impl Scenario {
         }
     }
 }
+
+/// What any implementation must do to derive a scenario: hash what the batcher signed, and decompress
+/// its channels. No pipeline is faster than these two.
+#[derive(Clone, Debug, Default)]
+pub struct Floor {
+    signed: Vec<Vec<u8>>,
+    channels: Vec<Vec<u8>>,
+}
+
+impl Floor {
+    /// Of the batcher's transactions, and of the channels that are complete.
+    pub fn new(scenario: &Scenario) -> Self {
+        let mut floor = Self::default();
+        let mut open: HashMap<ChannelId, Vec<Frame>> = HashMap::new();
+        let batcher = scenario.start.l1_system_config.batcher_address;
+        for tx in scenario.l1.iter().flat_map(|block| block.transactions.iter()) {
+            let to_inbox = tx.to() == Some(scenario.config.batch_inbox_address);
+            if !to_inbox || tx.recover().ok() != Some(batcher) {
+                continue;
+            }
+            let (signed, hashes) = match tx {
+                TxEnvelope::Legacy(tx) => (tx.tx().encoded_for_signing(), &[][..]),
+                TxEnvelope::Eip2930(tx) => (tx.tx().encoded_for_signing(), &[][..]),
+                TxEnvelope::Eip1559(tx) => (tx.tx().encoded_for_signing(), &[][..]),
+                TxEnvelope::Eip4844(tx) => {
+                    (tx.tx().encoded_for_signing(), &tx.tx().blob_versioned_hashes[..])
+                }
+                _ => continue,
+            };
+            floor.signed.push(signed);
+            let mut data: Vec<Bytes> = hashes
+                .iter()
+                .filter_map(|hash| decode_blob(scenario.blobs.get(hash)?).ok())
+                .collect();
+            if hashes.is_empty() {
+                data.push(tx.input().clone());
+            }
+            for frame in data.iter().filter_map(|data| decode_batcher_data(data).ok()).flatten() {
+                let (id, is_last) = (frame.id, frame.is_last);
+                let frames = open.entry(id).or_default();
+                frames.push(frame);
+                if is_last && frames.iter().enumerate().all(|(i, f)| usize::from(f.number) == i) {
+                    floor.channels.push(frames.iter().flat_map(|f| f.data.to_vec()).collect());
+                }
+            }
+        }
+        floor
+    }
+
+    /// Does it; gives how many bytes came out of the channels.
+    pub fn run(&self) -> usize {
+        for signed in &self.signed {
+            std::hint::black_box(keccak256(signed));
+        }
+        let decompress = |channel: &Vec<u8>| match Compression::of_channel(channel[0]) {
+            Some(Compression::Zlib) => decompress_zlib(channel, LIMIT).data.len(),
+            Some(Compression::Brotli) => decompress_brotli(&channel[1..], LIMIT).data.len(),
+            None => 0,
+        };
+        self.channels.iter().map(decompress).sum()
+    }
+}
+
+/// Most bytes that a channel may come to.
+const LIMIT: usize = 100_000_000;
 
 /// A scenario in the peer's types, made ahead of its run.
 #[derive(Clone, Debug)]

@@ -196,10 +196,7 @@ fn plain(batch: Batch, config: &RollupConfig) -> Result<Plain, String> {
                 .map_err(|error| error.to_string())?;
             Ok(Plain {
                 checks: (span.parent_check().to_vec(), span.l1_origin_check().to_vec()),
-                blocks: span
-                    .blocks()
-                    .map(|b| (b.timestamp, b.epoch_num, b.transactions))
-                    .collect(),
+                blocks: span.blocks().map(|b| (b.timestamp, b.epoch_num, b.transactions)).collect(),
             })
         }
     }

@@ -73,9 +73,12 @@ impl SingularBatch {
             timestamp: Decodable::decode(&mut at)?,
             transactions: Vec::new(),
         };
-        let mut list = Header::decode_bytes(&mut at, true)?;
-        while !list.is_empty() {
-            batch.transactions.push(data.slice_ref(Header::decode_bytes(&mut list, false)?));
+        let list = Header::decode_bytes(&mut at, true)?;
+        // Counted first: a transaction of a byte takes 32 of memory, and should not take twice that
+        // while their row grows.
+        batch.transactions.reserve_exact(strings(list).count());
+        for transaction in strings(list) {
+            batch.transactions.push(data.slice_ref(transaction?));
         }
         let got = length - at.len();
         if got != header.payload_length {
@@ -109,6 +112,17 @@ impl SingularBatch {
         self.encode(&mut out);
         out
     }
+}
+
+/// The byte strings in an RLP list, up to the first that is none.
+fn strings(mut list: &[u8]) -> impl Iterator<Item = alloy_rlp::Result<&[u8]>> {
+    core::iter::from_fn(move || {
+        let next = (!list.is_empty()).then(|| Header::decode_bytes(&mut list, false))?;
+        if next.is_err() {
+            list = &[];
+        }
+        Some(next)
+    })
 }
 
 /// A decoded batch of either version.

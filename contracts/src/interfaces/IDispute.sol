@@ -39,7 +39,9 @@ interface IDisputeGame {
     function createdAt() external view returns (Timestamp);
     function resolvedAt() external view returns (Timestamp);
     function status() external view returns (GameStatus);
+    function gameType() external view returns (GameType);
     function rootClaim() external view returns (Claim);
+    function rootClaimByChainId(uint256 _chainId) external view returns (Claim);
     function extraData() external view returns (bytes memory);
     function gameData() external view returns (GameType, Claim, bytes memory);
     function l2SequenceNumber() external view returns (uint256);
@@ -56,6 +58,7 @@ interface IDisputeGameFactory {
         external
         view
         returns (IDisputeGame, Timestamp);
+    function gameAtIndex(uint256 _index) external view returns (GameType, Timestamp, IDisputeGame);
 }
 
 /// @notice Keeps the newest proven state and the rules of which games count.
@@ -66,4 +69,7 @@ interface IAnchorStateRegistry {
     function respectedGameType() external view returns (GameType);
     function retirementTimestamp() external view returns (uint64);
     function disputeGameBlacklist(IDisputeGame _game) external view returns (bool);
+    function isGameProper(IDisputeGame _game) external view returns (bool);
+    function isGameRespected(IDisputeGame _game) external view returns (bool);
+    function isGameClaimValid(IDisputeGame _game) external view returns (bool);
 }

@@ -8,6 +8,7 @@ import { ISuperchainConfig } from "src/interfaces/ISuperchainConfig.sol";
 interface ISystemConfig {
     function resourceConfig() external view returns (IResourceMetering.ResourceConfig memory);
     function isFeatureEnabled(bytes32 _feature) external view returns (bool);
+    function l2ChainId() external view returns (uint256);
     function paused() external view returns (bool);
     function guardian() external view returns (address);
     function superchainConfig() external view returns (ISuperchainConfig);

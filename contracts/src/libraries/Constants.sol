@@ -11,6 +11,9 @@ bytes32 constant PROXY_OWNER_ADDRESS = 0xb53127684a568b3173ae13b9f8a6016e243e63b
 /// @dev What the portal's `l2Sender` holds while no withdrawal is being relayed.
 address constant DEFAULT_L2_SENDER = 0x000000000000000000000000000000000000dEaD;
 
+/// @dev Origin of calls that estimate gas.
+address constant ESTIMATION_ADDRESS = address(1);
+
 /// @dev Stands for "the gas token is ether" where a token address is asked for.
 address constant ETHER = 0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE;
 

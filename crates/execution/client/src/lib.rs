@@ -18,6 +18,7 @@ mod payload_id;
 mod pool;
 pub mod rpc;
 mod rules;
+pub mod state_store;
 #[cfg(test)]
 mod testing;
 

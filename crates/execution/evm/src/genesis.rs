@@ -90,6 +90,6 @@ fn state_of(file: &Genesis) -> Result<State, StateError> {
             slots.map(|(slot, value)| (U256::from_be_bytes(slot.0), U256::from_be_bytes(value.0)));
         state.set_account(address, info, true, slots)?;
     }
-    state.commit();
+    state.commit()?;
     Ok(state)
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`State`] is a persistent trie: a snapshot is a pointer, a change copies the touched path, and
-//! nodes that are not in memory are fetched by hash from a [`TrieSource`]. The same executor thus
+//! nodes that are not in memory are fetched from a [`TrieSource`], by position or by hash. The same executor thus
 //! runs on a node's own state and, statelessly, on a map of preimages.
 //!
 //! ```
@@ -62,7 +62,7 @@ pub use revm;
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction, Output};
 pub use spec::{ChainSpec, L1Rules, L2Rules, Rules, SpecError};
 pub use state::{Account, AccountProof, State, StateError, StorageProof};
-pub use trie::source::{NoSource, Preimages, TrieSource};
+pub use trie::source::{NoSource, Place, Preimages, Record, TrieSink, TrieSource};
 pub use tx_env::tx_env;
 pub use verify::{HeaderField, execute_block};
 #[cfg(feature = "std")]

@@ -12,8 +12,9 @@ use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::{AccountInfo, EvmState};
 
-use crate::trie::source::{NoSource, TrieSource};
-use crate::trie::{Leaf, Trie};
+use crate::trie::persist::{Evacuation, Sweep};
+use crate::trie::source::{NoSource, Place, TrieSink, TrieSource};
+use crate::trie::{Input, Leaf, Trie, record};
 
 /// Why the state could not be read or changed. None of these is the fault of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,19 @@ pub enum StateError {
     /// A node does not decode, or stands where no such node can stand.
     #[error("a trie node is malformed")]
     InvalidTrie,
+    /// A node does not have the hash by which it is known.
+    #[error("trie node {0} has another hash")]
+    WrongHash(B256),
+    /// A file that holds the state is damaged.
+    #[error("{file} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Path of the file.
+        file: String,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// Hashes were asked of a state with changes that are not hashed yet.
     #[error("the state has changes that are not committed")]
     Uncommitted,
@@ -68,6 +82,17 @@ impl Default for Account {
 }
 
 impl Account {
+    /// An account of which everything is known. Without code, `code_hash` is that of empty code.
+    pub const fn new(
+        nonce: u64,
+        balance: U256,
+        code_hash: B256,
+        code: Option<Bytecode>,
+        storage: Trie<U256>,
+    ) -> Self {
+        Self { nonce, balance, code_hash, code, storage }
+    }
+
     fn info(&self) -> AccountInfo {
         let code = if self.code_hash == KECCAK256_EMPTY {
             Some(Bytecode::default())
@@ -112,10 +137,81 @@ impl Leaf for Account {
         })
     }
 
-    fn commit(&mut self) {
-        self.storage.commit();
+    fn commit(&mut self) -> Result<(), StateError> {
+        self.storage.commit().map(drop)
+    }
+
+    /// Flags, nonce, balance; the code's hash if there is code; hash and pointer of the storage
+    /// root if there is storage.
+    fn store(&self, out: &mut Vec<u8>) -> Result<(), StateError> {
+        let (code, storage) = (self.code_hash != KECCAK256_EMPTY, !self.storage.is_empty());
+        out.push((u8::from(code) * HAS_CODE) | (u8::from(storage) * HAS_STORAGE));
+        record::put_varint(self.nonce, out);
+        // At most 32 bytes.
+        let balance = self.balance.to_be_bytes_trimmed_vec();
+        out.push(balance.len() as u8);
+        out.extend_from_slice(&balance);
+        if code {
+            out.extend_from_slice(self.code_hash.as_slice());
+        }
+        if storage {
+            let root = self.storage.root().ok_or(StateError::Uncommitted)?;
+            out.extend_from_slice(root.as_slice());
+            record::put_place(&self.storage.place(), out);
+        }
+        Ok(())
+    }
+
+    fn load(input: &mut Input<'_>) -> Result<Self, StateError> {
+        let flags = input.byte()?;
+        Ok(Self {
+            nonce: input.varint()?,
+            balance: input.number()?,
+            code_hash: if flags & HAS_CODE == 0 { KECCAK256_EMPTY } else { input.hash()? },
+            code: None,
+            storage: if flags & HAS_STORAGE == 0 {
+                Trie::default()
+            } else {
+                Trie::from_stored(input.hash()?, input.place()?)
+            },
+        })
+    }
+
+    fn persist(&self, sink: &mut dyn TrieSink) -> Result<(), StateError> {
+        if let Some(code) = self.code.as_ref().filter(|_| self.code_hash != KECCAK256_EMPTY) {
+            sink.code(&self.code_hash, code)?;
+        }
+        self.storage.persist(sink).map(drop)
+    }
+
+    fn oldest(&self) -> u32 {
+        if self.storage.is_empty() { u32::MAX } else { self.storage.place().oldest }
+    }
+
+    fn sweep(&self, sweep: &mut Sweep) -> Option<Self> {
+        let storage = self.storage.swept(sweep)?;
+        Some(Self { storage, ..self.clone() })
+    }
+
+    fn evacuate(&self, evacuation: &mut Evacuation<'_>) -> Result<Option<Self>, StateError> {
+        let storage = self.storage.evacuated(evacuation)?;
+        Ok(storage.map(|storage| Self { storage, ..self.clone() }))
+    }
+
+    fn detach(&self) -> Result<Self, StateError> {
+        Ok(Self { storage: self.storage.detached()?, ..self.clone() })
+    }
+
+    fn check(&self, source: &dyn TrieSource, progress: &mut dyn FnMut()) -> Result<(), StateError> {
+        if self.code.is_none() && self.code_hash != KECCAK256_EMPTY {
+            source.code(&self.code_hash)?.ok_or(StateError::MissingCode(self.code_hash))?;
+        }
+        self.storage.check(source, progress)
     }
 }
+
+const HAS_CODE: u8 = 1;
+const HAS_STORAGE: u8 = 2;
 
 impl Leaf for U256 {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -177,9 +273,106 @@ impl State {
         Self { accounts: Trie::from_root(root), source }
     }
 
+    /// The state whose root has this hash and lies at this place of the source's file set.
+    pub fn from_stored(root: B256, place: Place, source: Arc<dyn TrieSource>) -> Self {
+        Self { accounts: Trie::from_stored(root, place), source }
+    }
+
+    /// The state of these accounts.
+    pub const fn from_accounts(accounts: Trie<Account>, source: Arc<dyn TrieSource>) -> Self {
+        Self { accounts, source }
+    }
+
     /// The state root. States handed out by this crate are always hashed.
     pub fn root(&self) -> B256 {
-        self.accounts.root().unwrap_or_else(|| self.accounts.clone().commit())
+        // A zero hash is the root of nothing: whoever compares it sees that something is wrong.
+        self.accounts.root().or_else(|| self.accounts.clone().commit().ok()).unwrap_or_default()
+    }
+
+    /// Where the root lies in the file set of the source; nowhere if it is not stored.
+    pub fn place(&self) -> Place {
+        self.accounts.place()
+    }
+
+    /// Which file set the state's places are of; 0 for a state in memory and for a witness.
+    pub fn file_set(&self) -> u64 {
+        self.source.file_set()
+    }
+
+    /// Stores all nodes and codes that are not stored yet; see [`Trie::persist`].
+    ///
+    /// # Errors
+    /// When the state is not hashed, something is neither stored nor in memory, or the sink fails.
+    pub fn persist(&self, sink: &mut dyn TrieSink) -> Result<Place, StateError> {
+        self.accounts.persist(sink)
+    }
+
+    /// The same state as nodes of its own, stored nowhere, to be given to a file set whose source
+    /// is `source`.
+    ///
+    /// # Errors
+    /// When a node or a code is not in memory.
+    pub fn detached(&self, source: Arc<dyn TrieSource>) -> Result<Self, StateError> {
+        Ok(Self { accounts: self.accounts.detached()?, source })
+    }
+
+    /// The same state with less in memory: a sweep over the accounts whose hashed addresses begin
+    /// with the byte `part`, and their storage.
+    pub fn swept(&self, part: u8, sweep: &mut Sweep) -> Self {
+        match self.accounts.swept_part(part, sweep) {
+            Some(accounts) => Self { accounts, source: self.source.clone() },
+            None => self.clone(),
+        }
+    }
+
+    /// The same state with nodes of segments before `before` in memory and about to be stored
+    /// again: about `bytes` of them. Gives the part of `bytes` that is left, which is zero while
+    /// there may be more.
+    ///
+    /// # Errors
+    /// When a node cannot be read.
+    pub fn evacuated(&self, before: u32, bytes: u64) -> Result<(Self, u64), StateError> {
+        let mut evacuation = Evacuation { before, bytes, source: &*self.source };
+        let state = match self.accounts.evacuated(&mut evacuation)? {
+            Some(accounts) => Self { accounts, source: self.source.clone() },
+            None => self.clone(),
+        };
+        Ok((state, evacuation.bytes))
+    }
+
+    /// Hashes every node of the state again and reads every code, and calls `progress` for each
+    /// node.
+    ///
+    /// # Errors
+    /// When something is damaged or missing.
+    pub fn check(&self, progress: &mut dyn FnMut()) -> Result<(), StateError> {
+        self.accounts.check(&*self.source, progress)
+    }
+
+    /// Calls `visit` for each account in the order of hashed addresses, beginning at `from`.
+    ///
+    /// # Errors
+    /// When a node is missing, and whatever `visit` returns.
+    pub fn walk<E: From<StateError>>(
+        &self,
+        from: &B256,
+        visit: &mut dyn FnMut(B256, &Account) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.accounts.walk(from, &*self.source, visit)
+    }
+
+    /// Calls `visit` for each slot of an account of this state, in the order of hashed slots,
+    /// beginning at `from`.
+    ///
+    /// # Errors
+    /// When a node is missing, and whatever `visit` returns.
+    pub fn walk_storage<E: From<StateError>>(
+        &self,
+        account: &Account,
+        from: &B256,
+        visit: &mut dyn FnMut(B256, U256) -> Result<(), E>,
+    ) -> Result<(), E> {
+        account.storage.walk(from, &*self.source, &mut |key, value: &U256| visit(key, *value))
     }
 
     /// An account, if it exists.
@@ -313,7 +506,7 @@ impl State {
         for key in destroyed {
             next.accounts.remove(&key, &*self.source)?;
         }
-        next.accounts.commit();
+        next.accounts.commit()?;
         Ok(next)
     }
 
@@ -340,7 +533,7 @@ impl State {
     }
 
     /// Computes all missing hashes and returns the root.
-    pub(crate) fn commit(&mut self) -> B256 {
+    pub(crate) fn commit(&mut self) -> Result<B256, StateError> {
         self.accounts.commit()
     }
 
@@ -349,7 +542,11 @@ impl State {
         self.accounts.get(&keccak256(address), &*self.source, Account::info)
     }
 
-    fn code_of(&self, account: &Account) -> Result<Bytecode, StateError> {
+    /// An account's code.
+    ///
+    /// # Errors
+    /// When the code is missing.
+    pub fn code_of(&self, account: &Account) -> Result<Bytecode, StateError> {
         match &account.info().code {
             Some(code) => Ok(code.clone()),
             None => self.code_by_hash(account.code_hash),
@@ -357,13 +554,12 @@ impl State {
     }
 
     fn code_by_hash(&self, hash: B256) -> Result<Bytecode, StateError> {
-        let code = self.source.code(&hash)?.ok_or(StateError::MissingCode(hash))?;
-        Ok(bytecode(code))
+        self.source.code(&hash)?.ok_or(StateError::MissingCode(hash))
     }
 }
 
 /// Code for the EVM. Code that only looks like a delegation without being one runs as it stands.
-pub(crate) fn bytecode(code: Bytes) -> Bytecode {
+pub fn bytecode(code: Bytes) -> Bytecode {
     Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 

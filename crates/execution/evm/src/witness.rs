@@ -15,8 +15,10 @@ use alloy_rlp::Decodable;
 use alloy_trie::nodes::{RlpNode, TrieNode};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use opal_protocol::Block;
+use revm::bytecode::Bytecode;
 
 use crate::executor::{BlockHashes, ExecutedBlock};
+use crate::state::bytecode;
 use crate::verify::run_block;
 use crate::{BlockError, ChainSpec, Parent, State, StateError, TrieSource};
 
@@ -189,14 +191,14 @@ impl TrieSource for Recorder {
         Ok(node)
     }
 
-    fn code(&self, hash: &B256) -> Result<Option<Bytes>, StateError> {
+    fn code(&self, hash: &B256) -> Result<Option<Bytecode>, StateError> {
         let mut recorded = self.recorded();
         if let Some(code) = recorded.codes.get(hash) {
-            return Ok(Some(code.clone()));
+            return Ok(Some(bytecode(code.clone())));
         }
         let Some(owner) = recorded.owners.get(hash) else { return Ok(None) };
         let code = self.state.code_at(owner)?;
         recorded.codes.insert(*hash, code.clone());
-        Ok(Some(code))
+        Ok(Some(bytecode(code)))
     }
 }

@@ -348,7 +348,7 @@ fn the_withdrawals_root_is_that_after_the_block() {
     };
     let slots = core::iter::empty();
     chain.state.set_account(&L2_TO_L1_MESSAGE_PASSER, info, false, slots).unwrap();
-    chain.state.commit();
+    chain.state.commit().unwrap();
     let before = chain.state.storage_root(&L2_TO_L1_MESSAGE_PASSER).unwrap();
     let tx = deposit(TxKind::Call(L2_TO_L1_MESSAGE_PASSER), 9, 9, 100_000);
     let block = chain.block(&[(tx.into(), BOB)]);

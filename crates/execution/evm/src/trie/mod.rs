@@ -10,9 +10,17 @@
 //!  snapshot B ──► branch' ────────────────┘      (k1 changed: its path was copied, k2 is shared)
 //!                   └─► branch' ─► leaf' k1
 //! ```
+//!
+//! A node that is not in memory is known by its hash and, if a file set of [records](record) has
+//! it, by its [`Place`] there. What was fetched once stays in memory until it is
+//! [swept](persist::Sweep).
 
 mod node;
+pub mod persist;
+pub(crate) mod record;
+mod rlp;
 pub mod source;
+mod update;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -20,12 +28,14 @@ use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 
-use self::node::{Kind, Link, Node};
-use self::source::TrieSource;
+use self::node::{Link, Node, Reference};
+pub use self::record::Input;
+use self::source::{Place, TrieSink, TrieSource};
+pub use self::update::Change;
 use crate::StateError;
 
 /// What a leaf holds.
-pub trait Leaf: Clone {
+pub trait Leaf: Clone + Send + Sync {
     /// Appends the value's RLP, which the leaf node wraps as a byte string.
     fn encode(&self, out: &mut Vec<u8>);
 
@@ -36,7 +46,79 @@ pub trait Leaf: Clone {
     fn decode(rlp: &[u8]) -> Result<Self, alloy_rlp::Error>;
 
     /// Computes whatever hashes the value itself needs before it can be encoded.
-    fn commit(&mut self) {}
+    ///
+    /// # Errors
+    /// When something below it is malformed.
+    fn commit(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// Appends what the record of a leaf holds; the last part of it.
+    ///
+    /// # Errors
+    /// When the value is not committed.
+    fn store(&self, out: &mut Vec<u8>) -> Result<(), StateError> {
+        self.encode(out);
+        Ok(())
+    }
+
+    /// Reads what [`Leaf::store`] wrote.
+    ///
+    /// # Errors
+    /// On bytes that are no such value.
+    fn load(input: &mut Input<'_>) -> Result<Self, StateError> {
+        Self::decode(core::mem::take(&mut input.0)).map_err(|_| StateError::InvalidTrie)
+    }
+
+    /// Stores what the value refers to.
+    ///
+    /// # Errors
+    /// When that cannot be stored.
+    fn persist(&self, _sink: &mut dyn TrieSink) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// The oldest segment that holds something the value refers to; [`u32::MAX`] if nothing is.
+    fn oldest(&self) -> u32 {
+        u32::MAX
+    }
+
+    /// The value without what the sweep puts out of memory; `None` when that is nothing.
+    fn sweep(&self, _sweep: &mut persist::Sweep) -> Option<Self> {
+        None
+    }
+
+    /// The value with what must leave old segments in memory, not stored; `None` when that is
+    /// nothing.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    fn evacuate(
+        &self,
+        _evacuation: &mut persist::Evacuation<'_>,
+    ) -> Result<Option<Self>, StateError> {
+        Ok(None)
+    }
+
+    /// A copy that shares no nodes and is stored nowhere.
+    ///
+    /// # Errors
+    /// When something is not in memory.
+    fn detach(&self) -> Result<Self, StateError> {
+        Ok(self.clone())
+    }
+
+    /// Hashes again what the value refers to, and tells of each node.
+    ///
+    /// # Errors
+    /// When a hash is wrong or something is missing.
+    fn check(
+        &self,
+        _source: &dyn TrieSource,
+        _progress: &mut dyn FnMut(),
+    ) -> Result<(), StateError> {
+        Ok(())
+    }
 }
 
 /// A trie from hashed keys to values. Cloning copies a pointer.
@@ -54,10 +136,15 @@ impl<V> Default for Trie<V> {
 impl<V: Leaf> Trie<V> {
     /// The trie with this root hash; nodes are fetched when first needed.
     pub fn from_root(root: B256) -> Self {
+        Self::from_stored(root, Place::default())
+    }
+
+    /// The trie whose root has this hash and lies there.
+    pub fn from_stored(root: B256, place: Place) -> Self {
         if root == EMPTY_ROOT_HASH {
             return Self::default();
         }
-        Self { root: Some(Arc::new(Node::unresolved(root))) }
+        Self { root: Some(Arc::new(Node::unresolved(root, place))) }
     }
 
     /// Whether nothing is stored.
@@ -68,9 +155,21 @@ impl<V: Leaf> Trie<V> {
     /// Root hash; `None` while changes are not committed.
     pub fn root(&self) -> Option<B256> {
         let Some(root) = &self.root else { return Some(EMPTY_ROOT_HASH) };
-        let reference = root.reference.as_ref()?;
-        // A root that is shorter than a hash is hashed all the same.
-        Some(reference.as_hash().unwrap_or_else(|| keccak256(reference.as_slice())))
+        match root.reference {
+            Reference::Unknown => None,
+            Reference::Hash(hash) => Some(hash),
+            // A root that is shorter than a hash is hashed all the same.
+            Reference::Short => {
+                let mut rlp = Vec::new();
+                rlp::encode(root.resident()?, &mut rlp).ok()?;
+                Some(keccak256(rlp))
+            }
+        }
+    }
+
+    /// Where the root lies; nowhere for an empty trie and one that is not stored.
+    pub fn place(&self) -> Place {
+        self.root.as_ref().map_or_else(Place::default, |root| root.place())
     }
 
     /// Applies `read` to the value at `key`, if there is one.
@@ -85,7 +184,7 @@ impl<V: Leaf> Trie<V> {
     ) -> Result<Option<R>, StateError> {
         match &self.root {
             None => Ok(None),
-            Some(root) => node::get(root, Nibbles::unpack(key), source, read),
+            Some(root) => node::get(root, key, 0, source, read),
         }
     }
 
@@ -99,14 +198,7 @@ impl<V: Leaf> Trie<V> {
         value: V,
         source: &dyn TrieSource,
     ) -> Result<(), StateError> {
-        let path = Nibbles::unpack(key);
-        match &mut self.root {
-            None => {
-                self.root = Some(Arc::new(Node::new(Kind::Leaf { path, value })));
-                Ok(())
-            }
-            Some(root) => node::insert(root, path, value, source),
-        }
+        update::update(&mut self.root, &mut [(*key, Some(value))], 0, source)
     }
 
     /// Removes the value at `key`, if there is one.
@@ -117,16 +209,33 @@ impl<V: Leaf> Trie<V> {
     pub fn remove(&mut self, key: &B256, source: &dyn TrieSource) -> Result<(), StateError> {
         // Looking first keeps the hashes of the path when there is nothing to remove.
         if self.get(key, source, |_| ())?.is_some() {
-            node::remove(&mut self.root, Nibbles::unpack(key), source)?;
+            update::update(&mut self.root, &mut [(*key, None)], 0, source)?;
         }
         Ok(())
     }
 
+    /// Applies many changes at once. They must be sorted by key, each key once, and remove only
+    /// what is there.
+    ///
+    /// # Errors
+    /// As [`Trie::remove`].
+    pub fn update(
+        &mut self,
+        changes: &mut [Change<V>],
+        source: &dyn TrieSource,
+    ) -> Result<(), StateError> {
+        update::update(&mut self.root, changes, 0, source)
+    }
+
     /// Computes the hashes of all changed nodes and returns the root.
-    pub fn commit(&mut self) -> B256 {
-        let Some(root) = &mut self.root else { return EMPTY_ROOT_HASH };
-        let reference = node::commit(root, &mut Vec::new());
-        reference.as_hash().unwrap_or_else(|| keccak256(reference.as_slice()))
+    ///
+    /// # Errors
+    /// When a node is malformed, which none is that was built here.
+    pub fn commit(&mut self) -> Result<B256, StateError> {
+        if let Some(root) = &mut self.root {
+            rlp::commit(root, &mut Vec::with_capacity(600))?;
+        }
+        self.root().ok_or(StateError::Uncommitted)
     }
 
     /// The encoded node that stands at the end of `path`, if one begins there. Changes must have
@@ -153,9 +262,43 @@ impl<V: Leaf> Trie<V> {
     pub fn proof(&self, key: &B256, source: &dyn TrieSource) -> Result<Vec<Bytes>, StateError> {
         let mut nodes = Vec::new();
         if let Some(root) = &self.root {
-            node::prove(root, Nibbles::unpack(key), source, true, &mut nodes)?;
+            node::prove(root, key, 0, source, &mut nodes)?;
         }
         Ok(nodes)
+    }
+
+    /// Calls `visit` for each key and value in key order, beginning at `from`. Nodes that must be
+    /// fetched don't stay in memory.
+    ///
+    /// # Errors
+    /// When a node is missing, and whatever `visit` returns.
+    pub fn walk<E: From<StateError>>(
+        &self,
+        from: &B256,
+        source: &dyn TrieSource,
+        visit: &mut dyn FnMut(B256, &V) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.root {
+            None => Ok(()),
+            Some(root) => {
+                node::walk(root, Nibbles::default(), &Nibbles::unpack(from), source, visit)
+            }
+        }
+    }
+
+    /// Hashes every node again, fetching what is not in memory, and tells of each.
+    ///
+    /// # Errors
+    /// When a hash is wrong or a node is missing.
+    pub fn check(
+        &self,
+        source: &dyn TrieSource,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), StateError> {
+        match &self.root {
+            None => Ok(()),
+            Some(root) => node::check(root, 0, source, progress),
+        }
     }
 }
 

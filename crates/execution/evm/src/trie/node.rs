@@ -1,398 +1,445 @@
-//! Trie nodes and the operations on them.
+//! Trie nodes: how they lie in memory, how they are looked up, how they are walked.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use alloy_primitives::{B256, Bytes};
-use alloy_rlp::{Decodable, EMPTY_STRING_CODE, Encodable, Header};
+use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::Nibbles;
-use alloy_trie::nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode, TrieNode};
+use once_cell::race::OnceBox;
 
-use super::Leaf;
-use super::source::TrieSource;
+use super::source::{Place, TrieSource};
+use super::{Leaf, record, rlp};
 use crate::StateError;
 
 /// A shared node.
 pub(super) type Link<V> = Arc<Node<V>>;
+/// The sixteen ways on from a branch.
+pub(super) type Children<V> = Box<[Option<Link<V>>; 16]>;
 
-/// A node and, once computed, how its parent refers to it.
-#[derive(Clone, Debug)]
+/// A node, how its parent refers to it, and where it is stored.
+#[derive(Debug)]
 pub(super) struct Node<V> {
-    /// The node's RLP if shorter than 32 bytes, else the RLP of its hash; `None` after a change.
-    pub(super) reference: Option<RlpNode>,
+    pub(super) reference: Reference,
     pub(super) kind: Kind<V>,
+    /// Whether somebody came by since the last sweep.
+    used: AtomicBool,
+    oldest: AtomicU32,
+    position: AtomicU64,
+}
+
+/// How a parent refers to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// The node changed and was not hashed yet.
+    Unknown,
+    /// By the hash of its RLP.
+    Hash(B256),
+    /// By its RLP itself, which is shorter than a hash.
+    Short,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind<V> {
+    /// Known by hash; what it stands for, once somebody looked.
+    Unresolved(OnceBox<Kind<V>>),
+    /// The end of a path.
+    Leaf(Box<LeafNode<V>>),
+    /// A stretch of path without a fork.
+    Extension(Box<ExtensionNode<V>>),
+    /// A fork with at least two children.
+    Branch(Children<V>),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind<V> {
-    /// Known by hash only.
-    Unresolved,
-    /// The end of a path.
-    Leaf { path: Nibbles, value: V },
-    /// A stretch of path without a fork; the child is a branch.
-    Extension { path: Nibbles, child: Link<V> },
-    /// A fork with at least two children.
-    Branch(Box<[Option<Link<V>>; 16]>),
+pub(super) struct LeafNode<V> {
+    pub(super) path: Nibbles,
+    pub(super) value: V,
+}
+
+#[derive(Debug)]
+pub(super) struct ExtensionNode<V> {
+    pub(super) path: Nibbles,
+    /// A branch.
+    pub(super) child: Link<V>,
+}
+
+impl<V: Clone> Clone for Kind<V> {
+    fn clone(&self) -> Self {
+        match self {
+            // The copy may look again.
+            Self::Unresolved(_) => Self::Unresolved(OnceBox::new()),
+            Self::Leaf(leaf) => Self::Leaf(leaf.clone()),
+            Self::Extension(extension) => Self::Extension(Box::new(ExtensionNode {
+                path: extension.path,
+                child: extension.child.clone(),
+            })),
+            Self::Branch(children) => Self::Branch(children.clone()),
+        }
+    }
+}
+
+impl<V: Clone> Clone for Node<V> {
+    fn clone(&self) -> Self {
+        Self::with(self.reference, self.place(), self.kind.clone())
+    }
+}
+
+/// What a node is, resolved: kept in the trie or only for the one who asked.
+pub(super) enum Resolved<'a, V> {
+    Kept(&'a Kind<V>),
+    Passing(Box<Kind<V>>),
+}
+
+impl<V> Deref for Resolved<'_, V> {
+    type Target = Kind<V>;
+
+    fn deref(&self) -> &Kind<V> {
+        match self {
+            Self::Kept(kind) => kind,
+            Self::Passing(kind) => kind,
+        }
+    }
 }
 
 impl<V> Node<V> {
+    /// A changed node.
     pub(super) const fn new(kind: Kind<V>) -> Self {
-        Self { reference: None, kind }
+        Self {
+            reference: Reference::Unknown,
+            kind,
+            used: AtomicBool::new(true),
+            oldest: AtomicU32::new(0),
+            position: AtomicU64::new(0),
+        }
     }
 
-    pub(super) const fn unresolved(hash: B256) -> Self {
-        Self { reference: Some(RlpNode::word_rlp(&hash)), kind: Kind::Unresolved }
+    pub(super) const fn with(reference: Reference, place: Place, kind: Kind<V>) -> Self {
+        Self {
+            reference,
+            kind,
+            used: AtomicBool::new(true),
+            oldest: AtomicU32::new(place.oldest),
+            position: AtomicU64::new(place.position),
+        }
+    }
+
+    pub(super) const fn unresolved(hash: B256, place: Place) -> Self {
+        Self::with(Reference::Hash(hash), place, Kind::Unresolved(OnceBox::new()))
+    }
+
+    pub(super) fn place(&self) -> Place {
+        // The position is written last, so whoever sees it sees the rest.
+        let position = self.position.load(Ordering::Acquire);
+        Place { position, oldest: self.oldest.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn set_place(&self, place: Place) {
+        self.oldest.store(place.oldest, Ordering::Relaxed);
+        self.position.store(place.position, Ordering::Release);
+    }
+
+    fn touch(&self) {
+        // Reading first leaves the cache line to everybody.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody came by since this was last asked.
+    pub(super) fn take_used(&self) -> bool {
+        let used = self.used.load(Ordering::Relaxed);
+        if used {
+            self.used.store(false, Ordering::Relaxed);
+        }
+        used
+    }
+
+    /// What the node is, if that is in memory.
+    pub(super) fn resident(&self) -> Option<&Kind<V>> {
+        match &self.kind {
+            Kind::Unresolved(cell) => cell.get(),
+            kind => Some(kind),
+        }
     }
 }
 
-const INVALID: StateError = StateError::InvalidTrie;
+impl<V: Leaf> Node<V> {
+    /// What the node is; fetched and decoded one level deep where that is not in memory. `keep`
+    /// says whether a node that was fetched may stay.
+    fn resolve(&self, source: &dyn TrieSource, keep: bool) -> Result<Resolved<'_, V>, StateError> {
+        if let Some(kind) = self.resident() {
+            return Ok(Resolved::Kept(kind));
+        }
+        let (Kind::Unresolved(cell), Reference::Hash(hash)) = (&self.kind, &self.reference) else {
+            return Err(INVALID);
+        };
+        let (kind, may_keep) = match self.position.load(Ordering::Acquire) {
+            0 => {
+                let rlp = source.node(hash)?.ok_or(StateError::MissingNode(*hash))?;
+                (rlp::decode(&rlp)?, true)
+            }
+            position => {
+                let stored = source.record(position, hash)?;
+                (record::decode(&stored.bytes)?, stored.keep)
+            }
+        };
+        let kind = Box::new(kind);
+        if keep && may_keep {
+            return Ok(Resolved::Kept(cell.get_or_init(|| kind)));
+        }
+        Ok(Resolved::Passing(kind))
+    }
 
-/// First nibble of a path and what follows it.
-fn split_first(path: &Nibbles) -> Result<(usize, Nibbles), StateError> {
-    let first = path.first().ok_or(INVALID)?;
-    Ok((usize::from(first), path.slice(1..)))
+    /// What the node is; a node that had to be fetched stays in memory.
+    pub(super) fn kind(&self, source: &dyn TrieSource) -> Result<Resolved<'_, V>, StateError> {
+        self.touch();
+        self.resolve(source, true)
+    }
+
+    /// What the node is, for somebody who walks through everything once.
+    pub(super) fn glance(&self, source: &dyn TrieSource) -> Result<Resolved<'_, V>, StateError> {
+        self.resolve(source, false)
+    }
 }
 
-/// The encoded node behind an unresolved reference.
-fn fetch(reference: Option<&RlpNode>, source: &dyn TrieSource) -> Result<Bytes, StateError> {
-    let hash = reference.and_then(RlpNode::as_hash).ok_or(INVALID)?;
-    source.node(&hash)?.ok_or(StateError::MissingNode(hash))
+pub(super) const INVALID: StateError = StateError::InvalidTrie;
+
+/// Nibble `index` of a key; `index` is below 64.
+pub(super) fn nibble(key: &B256, index: usize) -> Result<usize, StateError> {
+    let byte = *key.0.get(index / 2).ok_or(INVALID)?;
+    Ok(usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 }))
 }
 
-/// The node itself: what an unresolved one stands for, decoded one level deep.
-fn resolve<V: Leaf>(node: &Node<V>, source: &dyn TrieSource) -> Result<Node<V>, StateError> {
-    let rlp = fetch(node.reference.as_ref(), source)?;
-    Ok(Node { reference: node.reference.clone(), kind: decode(&rlp)? })
+/// The rest of a key from a depth on.
+pub(super) fn rest(key: &B256, depth: usize) -> Nibbles {
+    Nibbles::unpack(key).slice(depth.min(64)..)
 }
 
-/// Makes the node at `link` writable, in memory, and without a hash.
-fn open<'a, V: Leaf>(
+/// Makes the node at `link` writable, in memory, without a hash and without a place.
+pub(super) fn open<'a, V: Leaf>(
     link: &'a mut Link<V>,
     source: &dyn TrieSource,
 ) -> Result<&'a mut Kind<V>, StateError> {
-    let node = Arc::make_mut(link);
-    if matches!(node.kind, Kind::Unresolved) {
-        *node = resolve(node, source)?;
+    if matches!(link.kind, Kind::Unresolved(_)) {
+        let kind = match link.resolve(source, false)? {
+            Resolved::Kept(kind) => kind.clone(),
+            Resolved::Passing(kind) => *kind,
+        };
+        *link = Arc::new(Node::new(kind));
+    } else if Arc::get_mut(link).is_none() {
+        *link = Arc::new(Node::new(link.kind.clone()));
     }
-    node.reference = None;
+    let node = Arc::get_mut(link).ok_or(INVALID)?;
+    node.reference = Reference::Unknown;
+    *node.position.get_mut() = 0;
+    *node.used.get_mut() = true;
     Ok(&mut node.kind)
-}
-
-fn decode<V: Leaf>(mut rlp: &[u8]) -> Result<Kind<V>, StateError> {
-    let node = TrieNode::decode(&mut rlp).map_err(|_| INVALID)?;
-    if !rlp.is_empty() {
-        return Err(INVALID);
-    }
-    match node {
-        TrieNode::EmptyRoot => Err(INVALID),
-        TrieNode::Leaf(leaf) => {
-            Ok(Kind::Leaf { path: leaf.key, value: V::decode(&leaf.value).map_err(|_| INVALID)? })
-        }
-        TrieNode::Extension(extension) => {
-            // Each level must consume some of the path, or a chain could be endless.
-            if extension.key.is_empty() {
-                return Err(INVALID);
-            }
-            Ok(Kind::Extension { path: extension.key, child: decode_child(&extension.child)? })
-        }
-        TrieNode::Branch(branch) => {
-            let mut children: [Option<Link<V>>; 16] = Default::default();
-            let mut stack = branch.stack.iter();
-            for (index, child) in children.iter_mut().enumerate() {
-                if branch.state_mask.is_bit_set(index as u8) {
-                    *child = Some(decode_child(stack.next().ok_or(INVALID)?)?);
-                }
-            }
-            Ok(Kind::Branch(Box::new(children)))
-        }
-    }
-}
-
-/// A child by its reference: a hash stays unresolved, a short node is decoded where it stands.
-fn decode_child<V: Leaf>(reference: &RlpNode) -> Result<Link<V>, StateError> {
-    let kind = if reference.is_hash() { Kind::Unresolved } else { decode(reference.as_slice())? };
-    Ok(Arc::new(Node { reference: Some(reference.clone()), kind }))
 }
 
 pub(super) fn get<V: Leaf, R>(
     node: &Node<V>,
-    path: Nibbles,
+    key: &B256,
+    mut depth: usize,
     source: &dyn TrieSource,
     read: impl FnOnce(&V) -> R,
 ) -> Result<Option<R>, StateError> {
-    let (mut node, mut path) = (node, path);
+    let mut node = node;
     loop {
-        match &node.kind {
-            Kind::Unresolved => return get(&resolve(node, source)?, path, source, read),
-            Kind::Leaf { path: end, value } => {
-                return Ok((*end == path).then(|| read(value)));
+        let kind = match node.kind(source)? {
+            Resolved::Kept(kind) => kind,
+            // What does not stay is walked while it is here.
+            Resolved::Passing(kind) => {
+                return match &*kind {
+                    Kind::Unresolved(_) => Err(INVALID),
+                    Kind::Leaf(leaf) => {
+                        Ok((leaf.path == rest(key, depth)).then(|| read(&leaf.value)))
+                    }
+                    Kind::Extension(extension) => {
+                        if !rest(key, depth).starts_with(&extension.path) {
+                            return Ok(None);
+                        }
+                        get(&extension.child, key, depth + extension.path.len(), source, read)
+                    }
+                    Kind::Branch(children) => match &children[nibble(key, depth)?] {
+                        None => Ok(None),
+                        Some(child) => get(child, key, depth + 1, source, read),
+                    },
+                };
             }
-            Kind::Extension { path: stretch, child } => {
-                if !path.starts_with(stretch) {
+        };
+        match kind {
+            Kind::Unresolved(_) => return Err(INVALID),
+            Kind::Leaf(leaf) => {
+                return Ok((leaf.path == rest(key, depth)).then(|| read(&leaf.value)));
+            }
+            Kind::Extension(extension) => {
+                if !rest(key, depth).starts_with(&extension.path) {
                     return Ok(None);
                 }
-                path = path.slice(stretch.len()..);
-                node = child;
+                depth += extension.path.len();
+                node = &extension.child;
             }
             Kind::Branch(children) => {
-                let (index, rest) = split_first(&path)?;
-                match &children[index] {
+                match &children[nibble(key, depth)?] {
                     None => return Ok(None),
                     Some(child) => node = child,
                 }
-                path = rest;
+                depth += 1;
             }
         }
     }
 }
 
-pub(super) fn insert<V: Leaf>(
-    link: &mut Link<V>,
-    path: Nibbles,
-    value: V,
-    source: &dyn TrieSource,
-) -> Result<(), StateError> {
-    let kind = open(link, source)?;
-    match kind {
-        Kind::Unresolved => Err(INVALID),
-        Kind::Leaf { path: end, value: old } => {
-            if *end == path {
-                *old = value;
-                return Ok(());
-            }
-            let common = end.common_prefix_length(&path);
-            let (old_index, old_rest) = split_first(&end.slice(common..))?;
-            let (new_index, new_rest) = split_first(&path.slice(common..))?;
-            let old = Arc::new(Node::new(Kind::Leaf { path: old_rest, value: old.clone() }));
-            let new = Arc::new(Node::new(Kind::Leaf { path: new_rest, value }));
-            *kind = fork(&path.slice(..common), (old_index, old), (new_index, new));
-            Ok(())
-        }
-        Kind::Extension { path: stretch, child } => {
-            let common = stretch.common_prefix_length(&path);
-            if common == stretch.len() {
-                return insert(child, path.slice(common..), value, source);
-            }
-            let (old_index, old_rest) = split_first(&stretch.slice(common..))?;
-            let (new_index, new_rest) = split_first(&path.slice(common..))?;
-            let old = if old_rest.is_empty() {
-                child.clone()
-            } else {
-                Arc::new(Node::new(Kind::Extension { path: old_rest, child: child.clone() }))
-            };
-            let new = Arc::new(Node::new(Kind::Leaf { path: new_rest, value }));
-            *kind = fork(&path.slice(..common), (old_index, old), (new_index, new));
-            Ok(())
-        }
-        Kind::Branch(children) => {
-            let (index, rest) = split_first(&path)?;
-            match &mut children[index] {
-                Some(child) => insert(child, rest, value, source),
-                empty => {
-                    *empty = Some(Arc::new(Node::new(Kind::Leaf { path: rest, value })));
-                    Ok(())
-                }
-            }
-        }
-    }
-}
-
-/// A branch of two children below `stretch`.
-fn fork<V>(stretch: &Nibbles, old: (usize, Link<V>), new: (usize, Link<V>)) -> Kind<V> {
-    let mut children: [Option<Link<V>>; 16] = Default::default();
-    children[old.0] = Some(old.1);
-    children[new.0] = Some(new.1);
-    let branch = Kind::Branch(Box::new(children));
-    if stretch.is_empty() {
-        return branch;
-    }
-    Kind::Extension { path: *stretch, child: Arc::new(Node::new(branch)) }
-}
-
-/// Removes the value at `path`, which must exist.
-pub(super) fn remove<V: Leaf>(
-    slot: &mut Option<Link<V>>,
-    path: Nibbles,
-    source: &dyn TrieSource,
-) -> Result<(), StateError> {
-    let Some(link) = slot else { return Err(INVALID) };
-    let kind = open(link, source)?;
-    match kind {
-        Kind::Unresolved => Err(INVALID),
-        Kind::Leaf { .. } => {
-            *slot = None;
-            Ok(())
-        }
-        Kind::Extension { path: stretch, child } => {
-            let mut below = Some(child.clone());
-            remove(&mut below, path.slice(stretch.len()..), source)?;
-            // Below an extension stands a branch, of which at least one child is left.
-            let below = below.ok_or(INVALID)?;
-            *kind = prepend(stretch, below);
-            Ok(())
-        }
-        Kind::Branch(children) => {
-            let (index, rest) = split_first(&path)?;
-            remove(&mut children[index], rest, source)?;
-            if children[index].is_some() {
-                return Ok(());
-            }
-            let mut left = children.iter_mut().enumerate().filter(|(_, c)| c.is_some());
-            if let (Some((index, last)), None) = (left.next(), left.next()) {
-                let mut last = last.take().ok_or(INVALID)?;
-                if matches!(last.kind, Kind::Unresolved) {
-                    last = Arc::new(resolve(&last, source)?);
-                }
-                *kind = prepend(&Nibbles::from_nibbles([index as u8]), last);
-            }
-            Ok(())
-        }
-    }
-}
-
-/// The node that reaches `below` through `stretch`: paths of leaves and extensions are merged.
-fn prepend<V: Leaf>(stretch: &Nibbles, below: Link<V>) -> Kind<V> {
-    let mut path = *stretch;
-    match &below.kind {
-        Kind::Leaf { path: end, value } => {
-            path.extend(end);
-            Kind::Leaf { path, value: value.clone() }
-        }
-        Kind::Extension { path: more, child } => {
-            path.extend(more);
-            Kind::Extension { path, child: child.clone() }
-        }
-        Kind::Branch(_) | Kind::Unresolved => Kind::Extension { path, child: below },
-    }
-}
-
-/// Computes the references of all changed nodes below `link` and returns its own. `scratch` is a
-/// buffer to reuse.
-pub(super) fn commit<V: Leaf>(link: &mut Link<V>, scratch: &mut Vec<u8>) -> RlpNode {
-    if let Some(reference) = &link.reference {
-        return reference.clone();
-    }
-    let node = Arc::make_mut(link);
-    match &mut node.kind {
-        Kind::Unresolved => {}
-        Kind::Leaf { value, .. } => value.commit(),
-        Kind::Extension { child, .. } => {
-            commit(child, scratch);
-        }
-        Kind::Branch(children) => {
-            for child in children.iter_mut().flatten() {
-                commit(child, scratch);
-            }
-        }
-    }
-    scratch.clear();
-    encode(&node.kind, scratch);
-    let reference = RlpNode::from_rlp(scratch);
-    node.reference = Some(reference.clone());
-    reference
-}
-
-/// RLP of a node whose children are committed.
-fn encode<V: Leaf>(kind: &Kind<V>, out: &mut Vec<u8>) {
-    match kind {
-        // An unresolved node always has its reference, so nobody encodes it.
-        Kind::Unresolved => {}
-        Kind::Leaf { path, value } => {
-            let mut rlp = Vec::with_capacity(112);
-            value.encode(&mut rlp);
-            LeafNodeRef::new(path, &rlp).encode(out);
-        }
-        Kind::Extension { path, child } => {
-            ExtensionNodeRef::new(path, reference_of(child)).encode(out);
-        }
-        Kind::Branch(children) => {
-            let length =
-                |child: &Option<Link<V>>| child.as_ref().map_or(1, |c| reference_of(c).len());
-            let payload_length = children.iter().map(length).sum::<usize>() + 1;
-            Header { list: true, payload_length }.encode(out);
-            for child in children.iter() {
-                match child {
-                    Some(child) => out.extend_from_slice(reference_of(child)),
-                    None => out.push(EMPTY_STRING_CODE),
-                }
-            }
-            out.push(EMPTY_STRING_CODE);
-        }
-    }
-}
-
-fn reference_of<V>(link: &Link<V>) -> &[u8] {
-    link.reference.as_ref().map_or(&[], |reference| reference.as_slice())
-}
-
-/// The encoded node that stands at the end of `path`, if one begins there. Nothing below it is
-/// looked at.
+/// The encoded node at the end of `path`, if one begins there.
 pub(super) fn encoded_at<V: Leaf>(
     node: &Node<V>,
     path: Nibbles,
     source: &dyn TrieSource,
 ) -> Result<Option<Bytes>, StateError> {
-    if matches!(node.kind, Kind::Unresolved) {
-        if path.is_empty() {
-            return fetch(node.reference.as_ref(), source).map(Some);
-        }
-        return encoded_at(&resolve(node, source)?, path, source);
-    }
-    if path.is_empty() {
-        node.reference.as_ref().ok_or(StateError::Uncommitted)?;
+    let kind = node.kind(source)?;
+    let Some(first) = path.first() else {
         let mut rlp = Vec::new();
-        encode(&node.kind, &mut rlp);
+        rlp::encode(&kind, &mut rlp)?;
         return Ok(Some(rlp.into()));
-    }
-    match &node.kind {
-        Kind::Unresolved | Kind::Leaf { .. } => Ok(None),
-        Kind::Extension { path: stretch, child } => match path.starts_with(stretch) {
-            true => encoded_at(child, path.slice(stretch.len()..), source),
-            false => Ok(None),
-        },
-        Kind::Branch(children) => {
-            let (index, rest) = split_first(&path)?;
-            match &children[index] {
-                Some(child) => encoded_at(child, rest, source),
-                None => Ok(None),
-            }
+    };
+    match &*kind {
+        Kind::Unresolved(_) => Err(INVALID),
+        Kind::Extension(extension) if path.starts_with(&extension.path) => {
+            encoded_at(&extension.child, path.slice(extension.path.len()..), source)
         }
+        Kind::Leaf(_) | Kind::Extension(_) => Ok(None),
+        Kind::Branch(children) => match children.get(usize::from(first)).and_then(Option::as_ref) {
+            Some(child) => encoded_at(child, path.slice(1..), source),
+            None => Ok(None),
+        },
     }
 }
 
 /// Collects the encoded nodes on the path that their parents refer to by hash.
 pub(super) fn prove<V: Leaf>(
     node: &Node<V>,
-    path: Nibbles,
+    key: &B256,
+    depth: usize,
     source: &dyn TrieSource,
-    is_root: bool,
     nodes: &mut Vec<Bytes>,
 ) -> Result<(), StateError> {
-    if matches!(node.kind, Kind::Unresolved) {
-        return prove(&resolve(node, source)?, path, source, is_root, nodes);
+    let kind = node.kind(source)?;
+    match node.reference {
+        Reference::Unknown => return Err(StateError::Uncommitted),
+        Reference::Short if depth > 0 => {}
+        _ => {
+            let mut rlp = Vec::new();
+            rlp::encode(&kind, &mut rlp)?;
+            nodes.push(rlp.into());
+        }
     }
-    let reference = node.reference.as_ref().ok_or(StateError::Uncommitted)?;
-    if is_root || reference.is_hash() {
-        let mut rlp = Vec::new();
-        encode(&node.kind, &mut rlp);
-        nodes.push(rlp.into());
-    }
-    match &node.kind {
-        Kind::Unresolved | Kind::Leaf { .. } => Ok(()),
-        Kind::Extension { path: stretch, child } => {
-            if path.starts_with(stretch) {
-                prove(child, path.slice(stretch.len()..), source, false, nodes)
+    match &*kind {
+        Kind::Unresolved(_) | Kind::Leaf(_) => Ok(()),
+        Kind::Extension(extension) => {
+            if rest(key, depth).starts_with(&extension.path) {
+                prove(&extension.child, key, depth + extension.path.len(), source, nodes)
             } else {
                 Ok(())
             }
         }
-        Kind::Branch(children) => {
-            let (index, rest) = split_first(&path)?;
-            match &children[index] {
-                Some(child) => prove(child, rest, source, false, nodes),
-                None => Ok(()),
-            }
+        Kind::Branch(children) => match &children[nibble(key, depth)?] {
+            Some(child) => prove(child, key, depth + 1, source, nodes),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Calls `visit` for each value in key order, beginning at the key `from`.
+pub(super) fn walk<V: Leaf, E: From<StateError>>(
+    node: &Node<V>,
+    prefix: Nibbles,
+    from: &Nibbles,
+    source: &dyn TrieSource,
+    visit: &mut dyn FnMut(B256, &V) -> Result<(), E>,
+) -> Result<(), E> {
+    // Whole subtrees before the beginning are passed over.
+    let before = |path: &Nibbles| *path < *from && !from.starts_with(path);
+    match &*node.glance(source)? {
+        Kind::Unresolved(_) => Err(INVALID.into()),
+        Kind::Leaf(leaf) => {
+            let path = joined(&prefix, &leaf.path)?;
+            let key = full_key(&path)?;
+            if path < *from { Ok(()) } else { visit(key, &leaf.value) }
         }
+        Kind::Extension(extension) => {
+            let path = joined(&prefix, &extension.path)?;
+            if before(&path) {
+                return Ok(());
+            }
+            walk(&extension.child, path, from, source, visit)
+        }
+        Kind::Branch(children) => {
+            for (index, child) in (0u8..).zip(children.iter()) {
+                let path = joined(&prefix, &Nibbles::from_nibbles([index]))?;
+                if let Some(child) = child.as_ref().filter(|_| !before(&path)) {
+                    walk(child, path, from, source, visit)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Both paths, one behind the other; no path is longer than a key.
+pub(super) fn joined(prefix: &Nibbles, more: &Nibbles) -> Result<Nibbles, StateError> {
+    if prefix.len() + more.len() > 64 {
+        return Err(INVALID);
+    }
+    Ok(prefix.join(more))
+}
+
+pub(super) fn full_key(path: &Nibbles) -> Result<B256, StateError> {
+    if path.len() != 64 {
+        return Err(INVALID);
+    }
+    let mut key = B256::ZERO;
+    path.pack_to(key.as_mut_slice());
+    Ok(key)
+}
+
+/// Hashes everything below a node again and compares; `progress` is told of each node, by its
+/// depth, and of each value.
+pub(super) fn check<V: Leaf>(
+    node: &Node<V>,
+    depth: usize,
+    source: &dyn TrieSource,
+    progress: &mut dyn FnMut(),
+) -> Result<(), StateError> {
+    let Reference::Hash(hash) = node.reference else {
+        // A short node is part of its parent, which was hashed.
+        return if node.reference == Reference::Short {
+            Ok(())
+        } else {
+            Err(StateError::Uncommitted)
+        };
+    };
+    if depth > 64 {
+        return Err(INVALID);
+    }
+    let kind = node.glance(source)?;
+    let mut rlp = Vec::new();
+    rlp::encode(&kind, &mut rlp)?;
+    if keccak256(&rlp) != hash {
+        return Err(StateError::WrongHash(hash));
+    }
+    progress();
+    match &*kind {
+        Kind::Unresolved(_) => Err(INVALID),
+        Kind::Leaf(leaf) => leaf.value.check(source, progress),
+        Kind::Extension(extension) => {
+            check(&extension.child, depth + extension.path.len(), source, progress)
+        }
+        Kind::Branch(children) => children
+            .iter()
+            .flatten()
+            .try_for_each(|child| check(child, depth + 1, source, progress)),
     }
 }

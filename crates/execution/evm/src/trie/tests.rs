@@ -55,7 +55,7 @@ fn random_changes_give_the_root_of_a_naive_trie() {
                 model.insert(key, value);
             }
         }
-        assert_eq!(trie.commit(), root_of(&model), "round {round}");
+        assert_eq!(trie.commit().unwrap(), root_of(&model), "round {round}");
         assert_eq!(trie.root(), Some(root_of(&model)));
         if round % 50 == 0 {
             snapshots.push((trie.clone(), model.clone()));
@@ -63,7 +63,7 @@ fn random_changes_give_the_root_of_a_naive_trie() {
     }
     // Later changes leave earlier snapshots alone.
     for (trie, model) in snapshots {
-        assert_eq!(trie.clone().commit(), root_of(&model));
+        assert_eq!(trie.clone().commit().unwrap(), root_of(&model));
         for n in 0..200 {
             let value = trie.get(&key(n), &NoSource, |value| *value).unwrap();
             assert_eq!(value, model.get(&key(n)).copied());
@@ -77,12 +77,12 @@ fn removing_everything_gives_the_empty_root() {
     for n in 0..64 {
         trie.insert(&key(n), U256::from(n + 1), &NoSource).unwrap();
     }
-    trie.commit();
+    trie.commit().unwrap();
     for n in 0..64 {
         trie.remove(&key(n), &NoSource).unwrap();
     }
     assert!(trie.is_empty());
-    assert_eq!(trie.commit(), EMPTY_ROOT_HASH);
+    assert_eq!(trie.commit().unwrap(), EMPTY_ROOT_HASH);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn removing_what_is_absent_changes_no_hash() {
     let mut trie = Trie::<U256>::default();
     trie.insert(&key(1), U256::from(1), &NoSource).unwrap();
     trie.insert(&key(2), U256::from(1), &NoSource).unwrap();
-    trie.commit();
+    trie.commit().unwrap();
     trie.remove(&key(9), &NoSource).unwrap();
     assert!(trie.root().is_some(), "a change was recorded");
 }
@@ -104,7 +104,7 @@ fn changes_on_a_witness_give_the_same_roots_as_in_memory() {
         memory.insert(&key(n), U256::from(n + 1), &NoSource).unwrap();
         model.insert(key(n), U256::from(n + 1));
     }
-    let root = memory.commit();
+    let root = memory.commit().unwrap();
     let source = witness(&memory, &model, &NoSource);
     let mut lazy = Trie::<U256>::from_root(root);
     for _ in 0..200 {
@@ -117,7 +117,7 @@ fn changes_on_a_witness_give_the_same_roots_as_in_memory() {
             memory.insert(&key, value, &NoSource).unwrap();
             lazy.insert(&key, value, &source).unwrap();
         }
-        assert_eq!(lazy.commit(), memory.commit());
+        assert_eq!(lazy.commit().unwrap(), memory.commit().unwrap());
     }
 }
 
@@ -127,7 +127,7 @@ fn proofs_of_presence_and_absence_verify() {
     for n in 0..100 {
         trie.insert(&key(n), U256::from(n + 1), &NoSource).unwrap();
     }
-    let root = trie.commit();
+    let root = trie.commit().unwrap();
     for n in 0..130 {
         let key = key(n);
         let value = trie.get(&key, &NoSource, |value| alloy_rlp::encode(value)).unwrap();
@@ -142,7 +142,7 @@ fn a_node_that_is_missing_is_named() {
     for n in 0..10 {
         trie.insert(&key(n), U256::from(n + 1), &NoSource).unwrap();
     }
-    let root = trie.commit();
+    let root = trie.commit().unwrap();
     let mut lazy = Trie::<U256>::from_root(root);
     let missing = Err(StateError::MissingNode(root));
     assert_eq!(lazy.get(&key(1), &NoSource, |value| *value), missing);
@@ -157,7 +157,7 @@ fn malformed_nodes_are_errors() {
     for n in 0..40 {
         trie.insert(&key(n), U256::from(n + 1), &NoSource).unwrap();
     }
-    trie.commit();
+    trie.commit().unwrap();
     let nodes: Vec<Bytes> = (0..40).flat_map(|n| trie.proof(&key(n), &NoSource).unwrap()).collect();
     for _ in 0..2000 {
         let mut bytes = nodes[numbers.next() as usize % nodes.len()].to_vec();

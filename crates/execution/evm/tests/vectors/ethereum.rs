@@ -126,7 +126,7 @@ fn trie_test(path: &str, test: &Value) -> Test {
             Some(value) => trie.insert(&key, Raw(text_or_hex(value)), &NoSource).unwrap(),
         }
     }
-    assert_eq!(trie.commit(), parse::<B256>(&test["root"]));
+    assert_eq!(trie.commit().unwrap(), parse::<B256>(&test["root"]));
     Test::Passed
 }
 

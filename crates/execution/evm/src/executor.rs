@@ -1,5 +1,7 @@
 //! Executing and assembling one block.
 
+mod simulate;
+
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -28,6 +30,7 @@ use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::requests;
 use crate::tx_env::tx_env;
 use crate::{BlockError, BlockInput, ChainSpec, Parent, State, StateError, TxError};
+pub use simulate::Simulation;
 
 /// Code, in hex, of the deterministic deployment contract that Canyon's first block puts in place,
 /// and a genesis with Canyon. Spec: `canyon/overview.md`, "Create2Deployer".
@@ -81,6 +84,8 @@ pub struct BlockExecutor<'a> {
     gas_used: u64,
     blob_gas_used: u64,
     da_footprint: u64,
+    /// Whether a simulated call without a price runs for free.
+    free_gas: bool,
 }
 
 impl core::fmt::Debug for BlockExecutor<'_> {
@@ -128,6 +133,19 @@ impl<'a> BlockExecutor<'a> {
         state: &State,
         hashes: BlockHashes<'a>,
     ) -> Result<Self, BlockError> {
+        let db = BlockDb { state: state.clone(), hashes, probe: None };
+        let mut this = Self::with_db(spec, parent, input, db);
+        this.before_transactions()?;
+        Ok(this)
+    }
+
+    /// Before anything has run.
+    fn with_db(
+        spec: &'a ChainSpec,
+        parent: Parent<'a>,
+        input: BlockInput,
+        db: BlockDb<'a>,
+    ) -> Self {
         let time = input.timestamp;
         let fork = spec.hardfork(time);
         let base_fee = next_base_fee(spec, parent.header, time);
@@ -143,8 +161,7 @@ impl<'a> BlockExecutor<'a> {
             blob_excess_gas_and_price: blob_env(spec, time, excess_blob_gas),
             slot_num: 0,
         };
-        let db = BlockDb { state: state.clone(), hashes };
-        let mut this = Self {
+        Self {
             evm: handler::new_evm(db, block, cfg_env(spec, time), fork),
             max_blob_gas: spec.blob_params(time).map_or(0, |p| p.max_blob_gas_per_block()),
             spec,
@@ -159,9 +176,8 @@ impl<'a> BlockExecutor<'a> {
             gas_used: 0,
             blob_gas_used: 0,
             da_footprint: 0,
-        };
-        this.before_transactions()?;
-        Ok(this)
+            free_gas: false,
+        }
     }
 
     fn before_transactions(&mut self) -> Result<(), BlockError> {

@@ -25,25 +25,26 @@ use revm::handler::instructions::EthInstructions;
 use revm::handler::pre_execution::{
     calculate_caller_fee, validate_account_nonce_and_code_with_components,
 };
-use revm::handler::{
-    EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, MainnetHandler, post_execution,
-    validation,
-};
-use revm::inspector::{Inspector, InspectorHandler};
+use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, post_execution, validation};
+use revm::inspector::{Inspector, InspectorEvmTr, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{GasTracker, InitialAndFloorGas};
 use revm::state::AccountInfo;
 
 use crate::executor::BlockHashes;
 use crate::inspect::{InspectedEvm, show_invalid_deposit};
 use crate::l1_fee::{DataSize, L1FeeParams};
-use crate::precompiles::precompiles;
+use crate::precompiles::{OpalPrecompiles, precompiles};
+use crate::probe::{self, Probe};
 use crate::{State, StateError};
 
 /// What the EVM reads from: a snapshot and the hashes of ancestor blocks.
 pub struct BlockDb<'a> {
     pub(crate) state: State,
     pub(crate) hashes: BlockHashes<'a>,
+    /// What a simulation watches; `None` in blocks.
+    pub(crate) probe: Option<Probe<'a>>,
 }
 
 impl Database for BlockDb<'_> {
@@ -101,7 +102,7 @@ pub(crate) type OpalEvm<'a> = Evm<
     OpalContext<'a>,
     (),
     EthInstructions<EthInterpreter, OpalContext<'a>>,
-    EthPrecompiles,
+    OpalPrecompiles,
     EthFrame<EthInterpreter>,
 >;
 pub(crate) type EvmError = EVMError<StateError>;
@@ -115,6 +116,10 @@ pub(crate) fn new_evm<'a>(
     fork: Option<Hardfork>,
 ) -> OpalEvm<'a> {
     let spec = *cfg.spec();
+    let instructions = match &db.probe {
+        None => EthInstructions::new_mainnet_with_spec(spec),
+        Some(_) => probe::instructions(spec),
+    };
     let layer = match fork {
         None => Layer::L1,
         Some(fork) => {
@@ -125,14 +130,14 @@ pub(crate) fn new_evm<'a>(
         .with_block(block)
         .with_cfg(cfg)
         .with_chain(layer);
-    Evm::new(context, EthInstructions::new_mainnet_with_spec(spec), precompiles(fork, spec))
+    Evm::new(context, instructions, precompiles(fork, spec))
 }
 
 /// Runs one transaction; its changes stay in the journal. After an error the journal is as before,
 /// except that an invalid deposit is not an error.
 pub(crate) fn run(evm: &mut OpalEvm<'_>, tx: TxEnv, l2: L2Tx) -> EvmResult {
     match set_tx(&mut evm.ctx, tx, l2) {
-        false => MainnetHandler::default().run(evm),
+        false => L1Handler(PhantomData).run(evm),
         true => L2Handler(PhantomData).run(evm),
     }
 }
@@ -147,7 +152,7 @@ pub(crate) fn inspect<'a, I: Inspector<OpalContext<'a>>>(
     let is_l2 = set_tx(&mut evm.ctx, tx, l2);
     let mut evm = InspectedEvm { evm, inspector };
     match is_l2 {
-        false => MainnetHandler::default().inspect_run(&mut evm),
+        false => L1Handler(PhantomData).inspect_run(&mut evm),
         true => L2Handler(PhantomData).inspect_run(&mut evm),
     }
 }
@@ -177,6 +182,29 @@ fn forget_touched(journal: &mut Journal<BlockDb<'_>>) {
             account.unmark_touch();
         }
     }
+}
+
+/// Ethereum's rules, for the plain EVM and for the inspected one.
+struct L1Handler<E>(PhantomData<fn() -> E>);
+
+impl<'a, E> Handler for L1Handler<E>
+where
+    E: EvmTr<Context = OpalContext<'a>, Frame = EthFrame<EthInterpreter>>,
+{
+    type Evm = E;
+    type Error = EvmError;
+    type HaltReason = HaltReason;
+
+    fn run_exec_loop(&mut self, evm: &mut E, first: FrameInit) -> Result<FrameResult, EvmError> {
+        probe::run_frames(evm, first)
+    }
+}
+
+impl<'a, E> InspectorHandler for L1Handler<E>
+where
+    E: InspectorEvmTr<Context = OpalContext<'a>, Frame = EthFrame<EthInterpreter>>,
+{
+    type IT = EthInterpreter;
 }
 
 /// The OP Stack's rules, for the plain EVM and for the inspected one.
@@ -228,6 +256,10 @@ where
     type Evm = E;
     type Error = EvmError;
     type HaltReason = HaltReason;
+
+    fn run_exec_loop(&mut self, evm: &mut E, first: FrameInit) -> Result<FrameResult, EvmError> {
+        probe::run_frames(evm, first)
+    }
 
     fn validate_env(&self, evm: &mut E) -> Result<(), EvmError> {
         let Some((_, is_system)) = deposit(evm.ctx_ref()) else {

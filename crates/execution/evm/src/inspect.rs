@@ -19,7 +19,7 @@ use revm::context::{BlockEnv, FrameStack, TxEnv};
 use revm::context_interface::CreateScheme;
 use revm::handler::evm::{ContextDbError, FrameInitResult};
 use revm::handler::instructions::EthInstructions;
-use revm::handler::{EthFrame, EthPrecompiles, EvmTr, FrameInitOrResult, FrameResult};
+use revm::handler::{EthFrame, EvmTr, FrameInitOrResult, FrameResult};
 use revm::inspector::handler::{frame_end, frame_start};
 use revm::inspector::{Inspector, InspectorEvmTr};
 use revm::interpreter::interpreter::EthInterpreter;
@@ -30,9 +30,10 @@ use revm::interpreter::{
 };
 use revm::state::{AccountInfo, EvmState, TransactionId};
 
-use crate::call::{self, CallError, CallRequest, StateOverrides};
+use crate::call::{self, CallError, CallRequest, OverriddenState, StateOverrides};
 use crate::executor::{BlockExecutor, BlockHashes};
 use crate::handler::{self, L2Tx, OpalContext, OpalEvm};
+use crate::precompiles::OpalPrecompiles;
 use crate::{ChainSpec, State, StateError, TxError};
 
 /// An inspected transaction or call.
@@ -129,10 +130,10 @@ impl<'a> BlockExecutor<'a> {
     }
 }
 
-/// Runs a call as [`call`](crate::call()) does, watched by `inspector`.
+/// Runs a call as [`CallBlock::call`](crate::CallBlock::call) does, watched by `inspector`.
 ///
 /// # Errors
-/// As [`call`](crate::call()).
+/// As [`CallBlock::call`](crate::CallBlock::call).
 #[allow(clippy::too_many_arguments)]
 pub fn inspect_call<'a, I: Inspector<OpalContext<'a>>>(
     spec: &ChainSpec,
@@ -143,7 +144,8 @@ pub fn inspect_call<'a, I: Inspector<OpalContext<'a>>>(
     hashes: BlockHashes<'a>,
     inspector: &mut I,
 ) -> Result<(Inspected, BlockEnv), CallError> {
-    let (mut evm, tx) = call::prepare(spec, header, state, request, overrides, hashes)?;
+    let state = OverriddenState::new(spec, header.timestamp, state, overrides)?;
+    let (mut evm, tx) = call::prepare(spec, header, None, &state, hashes, request, None)?;
     let first = evm.ctx.journaled_state.inner.transaction_id;
     let result = handler::inspect(&mut evm, tx.clone(), L2Tx::Call, inspector)?;
     Ok((collect(&evm.ctx, result, tx, first), evm.ctx.block))
@@ -213,16 +215,16 @@ type Frame = EthFrame<EthInterpreter>;
 impl<'a, I> EvmTr for InspectedEvm<'_, 'a, I> {
     type Context = OpalContext<'a>;
     type Instructions = Instructions<'a>;
-    type Precompiles = EthPrecompiles;
+    type Precompiles = OpalPrecompiles;
     type Frame = Frame;
 
-    fn all(&self) -> (&OpalContext<'a>, &Instructions<'a>, &EthPrecompiles, &FrameStack<Frame>) {
+    fn all(&self) -> (&OpalContext<'a>, &Instructions<'a>, &OpalPrecompiles, &FrameStack<Frame>) {
         self.evm.all()
     }
 
     fn all_mut(
         &mut self,
-    ) -> (&mut OpalContext<'a>, &mut Instructions<'a>, &mut EthPrecompiles, &mut FrameStack<Frame>)
+    ) -> (&mut OpalContext<'a>, &mut Instructions<'a>, &mut OpalPrecompiles, &mut FrameStack<Frame>)
     {
         self.evm.all_mut()
     }
@@ -251,7 +253,7 @@ impl<'a, I: Inspector<OpalContext<'a>>> InspectorEvmTr for InspectedEvm<'_, 'a, 
 
     fn all_inspector(
         &self,
-    ) -> (&OpalContext<'a>, &Instructions<'a>, &EthPrecompiles, &FrameStack<Frame>, &I) {
+    ) -> (&OpalContext<'a>, &Instructions<'a>, &OpalPrecompiles, &FrameStack<Frame>, &I) {
         let (context, instructions, precompiles, frames) = self.evm.all();
         (context, instructions, precompiles, frames, self.inspector)
     }
@@ -261,7 +263,7 @@ impl<'a, I: Inspector<OpalContext<'a>>> InspectorEvmTr for InspectedEvm<'_, 'a, 
     ) -> (
         &mut OpalContext<'a>,
         &mut Instructions<'a>,
-        &mut EthPrecompiles,
+        &mut OpalPrecompiles,
         &mut FrameStack<Frame>,
         &mut I,
     ) {

@@ -38,6 +38,7 @@ pub mod input;
 pub mod inspect;
 pub mod l1_fee;
 mod precompiles;
+mod probe;
 mod requests;
 #[cfg(test)]
 mod rules_tests;
@@ -49,15 +50,21 @@ pub mod verify;
 #[cfg(feature = "std")]
 pub mod witness;
 
-pub use call::{AccountOverride, CallError, CallRequest, StateOverrides, call};
+pub use call::{
+    AccountOverride, CallBlock, CallError, CallRequest, OverriddenState, StateOverrides,
+};
 pub use error::{BlockError, TxError};
-pub use executor::{BlockExecutor, BlockHashes, CREATE2_DEPLOYER_CODE, ExecutedBlock, TxOutcome};
+pub use executor::{
+    BlockExecutor, BlockHashes, CREATE2_DEPLOYER_CODE, ExecutedBlock, Simulation, TxOutcome,
+};
 pub use genesis::{GenesisError, genesis};
 pub use handler::OpalContext as EvmContext;
 pub use header::{next_base_fee, next_excess_blob_gas};
 pub use input::{BlockInput, InputError, Parent};
 pub use inspect::{Inspected, StateBefore, inspect_call};
 pub use l1_fee::{L1FeeInfo, L1FeeParams};
+pub use precompiles::precompile_addresses;
+pub use probe::{Stop, TRANSFER_LOG_ADDRESS};
 pub use revm;
 pub use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction, Output};
 pub use spec::{ChainSpec, L1Rules, L2Rules, Rules, SpecError};

@@ -1,8 +1,16 @@
 //! Precompiles of each fork. OP chains bound the input of those whose cost a fault proof cannot
 //! otherwise bear. Spec: `fjord/`, `granite/`, `isthmus/`, `jovian/` and `karst/exec-engine.md`.
 
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use alloy_primitives::Address;
+use alloy_primitives::map::{AddressMap, AddressSet};
 use opal_protocol::Hardfork;
-use revm::handler::EthPrecompiles;
+use revm::context::{Cfg, ContextTr, JournalTr, LocalContextTr};
+use revm::handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result};
+use revm::interpreter::{CallInputs, InterpreterResult};
 use revm::precompile::bls12_381_const::{G1_MSM_ADDRESS, G2_MSM_ADDRESS, PAIRING_ADDRESS};
 use revm::precompile::{
     EthPrecompileResult, Precompile, PrecompileHalt, PrecompileId, PrecompileResult, Precompiles,
@@ -11,18 +19,116 @@ use revm::precompile::{
 use revm::primitives::OnceLock;
 use revm::primitives::hardfork::SpecId;
 
+use crate::ChainSpec;
+
+/// The precompiles of a block; those of a simulation may have been moved.
+#[derive(Clone, Debug)]
+pub(crate) struct OpalPrecompiles {
+    set: &'static Precompiles,
+    /// All of them by where they are now, if any was moved.
+    moved: Option<Box<Moved>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Moved {
+    by_address: AddressMap<Precompile>,
+    addresses: AddressSet,
+}
+
 /// The precompiles of a block: Ethereum's by EVM fork, or an OP chain's by its own fork.
-pub(crate) fn precompiles(fork: Option<Hardfork>, spec: SpecId) -> EthPrecompiles {
-    let precompiles = match fork {
-        None => return EthPrecompiles::new(spec),
-        Some(fork) if fork < Hardfork::Fjord => return EthPrecompiles::new(spec),
+pub(crate) fn precompiles(fork: Option<Hardfork>, spec: SpecId) -> OpalPrecompiles {
+    let set = match fork {
+        None => EthPrecompiles::new(spec).precompiles,
+        Some(fork) if fork < Hardfork::Fjord => EthPrecompiles::new(spec).precompiles,
         Some(Hardfork::Fjord) => fjord(),
         Some(fork) if fork < Hardfork::Isthmus => granite(),
         Some(Hardfork::Isthmus) => isthmus(),
         Some(Hardfork::Jovian) => jovian(),
         Some(_) => karst(),
     };
-    EthPrecompiles { precompiles, spec }
+    OpalPrecompiles { set, moved: None }
+}
+
+/// Names (those of EIP-7910) and addresses of the precompiles of a block at this time.
+pub fn precompile_addresses(spec: &ChainSpec, timestamp: u64) -> Vec<(String, Address)> {
+    let set = precompiles(spec.hardfork(timestamp), spec.evm_spec(timestamp)).set;
+    let named = set.addresses().filter_map(|address| set.get(address));
+    named.map(|precompile| (precompile.id().name().to_string(), *precompile.address())).collect()
+}
+
+impl OpalPrecompiles {
+    /// The precompile at an address.
+    pub(crate) fn get(&self, address: &Address) -> Option<&Precompile> {
+        match &self.moved {
+            None => self.set.get(address),
+            Some(moved) => moved.by_address.get(address),
+        }
+    }
+
+    /// Addresses of all of them.
+    pub(crate) fn addresses(&self) -> &AddressSet {
+        self.moved.as_ref().map_or(self.set.addresses_set(), |moved| &moved.addresses)
+    }
+
+    fn moved(&mut self) -> &mut Moved {
+        let set = self.set;
+        self.moved.get_or_insert_with(|| {
+            let all = set.addresses().filter_map(|address| Some((*address, set.get(address)?)));
+            let by_address: AddressMap<_> = all.map(|(address, p)| (address, p.clone())).collect();
+            Box::new(Moved { by_address, addresses: set.addresses_set().clone() })
+        })
+    }
+
+    /// Puts a precompile at an address.
+    pub(crate) fn insert(&mut self, address: Address, precompile: Precompile) {
+        let moved = self.moved();
+        moved.by_address.insert(address, precompile);
+        moved.addresses.insert(address);
+    }
+
+    /// Takes the precompile of an address away.
+    pub(crate) fn remove(&mut self, address: &Address) -> Option<Precompile> {
+        if !self.addresses().contains(address) {
+            return None;
+        }
+        let moved = self.moved();
+        moved.addresses.remove(address);
+        moved.by_address.remove(address)
+    }
+}
+
+impl<C: ContextTr> PrecompileProvider<C> for OpalPrecompiles {
+    type Output = InterpreterResult;
+
+    /// Chosen by the block's fork once; the EVM's fork decides nothing here.
+    fn set_spec(&mut self, _: <C::Cfg as Cfg>::Spec) -> bool {
+        false
+    }
+
+    fn run(
+        &mut self,
+        context: &mut C,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        let Some(precompile) = self.get(&inputs.bytecode_address) else { return Ok(None) };
+        let input = inputs.input.as_bytes(context);
+        let output = precompile.execute(&input, inputs.gas_limit, inputs.reservoir);
+        drop(input);
+        let output = output.map_err(|error| error.to_string())?;
+        // A call that goes to a precompile directly says why it failed.
+        if let Some(reason) = output.halt_reason()
+            && !reason.is_oog()
+            && context.journal().depth() == 1
+        {
+            let reason = reason.to_string();
+            context.local_mut().set_precompile_error_context(reason);
+        }
+        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.addresses()
+    }
 }
 
 /// Ethereum's set `$base` with the precompiles of the list added or replaced.
@@ -137,14 +243,14 @@ fn bls_pairing_bounded<const MAX: usize>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use alloy_primitives::{Address, address};
+    use alloy_primitives::address;
 
     use super::*;
 
     const P256: Address = address!("0000000000000000000000000000000000000100");
 
     fn set(fork: Hardfork, spec: SpecId) -> &'static Precompiles {
-        precompiles(Some(fork), spec).precompiles
+        precompiles(Some(fork), spec).set
     }
 
     /// Whether a precompile takes zeros of this length.

@@ -26,6 +26,17 @@ pub(super) fn register(registry: &mut Registry) {
         let (hash, full): (B256, Option<bool>) = params.two_optional()?;
         Ok(rpc.chain.stored(&hash).map(|s| types::block(&s, full.unwrap_or_default())))
     });
+    registry.quick("eth_getHeaderByNumber", |rpc, params| {
+        let tag: BlockNumberOrTag = params.one()?;
+        if tag == BlockNumberOrTag::Pending {
+            return rpc.pending_header_json().map(Some);
+        }
+        rpc.by_tag(tag).map(|stored| header_json(&stored)).transpose()
+    });
+    registry.quick("eth_getHeaderByHash", |rpc, params| {
+        let hash: B256 = params.one()?;
+        rpc.chain.stored(&hash).map(|stored| header_json(&stored)).transpose()
+    });
     registry.quick("eth_getBlockTransactionCountByNumber", |rpc, params| {
         Ok(rpc.by_tag(params.one()?).map(|stored| transaction_count(&stored)))
     });
@@ -38,8 +49,28 @@ pub(super) fn register(registry: &mut Registry) {
     registry.quick("eth_getUncleCountByBlockHash", |rpc, params| {
         Ok(rpc.chain.stored(&params.one()?).map(|_| U64::ZERO))
     });
+    // Blocks of proof of stake have no uncles.
+    registry.quick("eth_getUncleByBlockNumberAndIndex", |_, params| {
+        let _: (BlockNumberOrTag, Index) = params.two()?;
+        Ok(Value::Null)
+    });
+    registry.quick("eth_getUncleByBlockHashAndIndex", |_, params| {
+        let _: (B256, Index) = params.two()?;
+        Ok(Value::Null)
+    });
+    registry.quick("eth_getRawTransactionByBlockNumberAndIndex", |rpc, params| {
+        let (tag, index): (BlockNumberOrTag, Index) = params.two()?;
+        Ok(rpc.by_tag(tag).and_then(|stored| raw_of(&stored, index.0)).unwrap_or_default())
+    });
+    registry.quick("eth_getRawTransactionByBlockHashAndIndex", |rpc, params| {
+        let (hash, index): (B256, Index) = params.two()?;
+        Ok(rpc.chain.stored(&hash).and_then(|s| raw_of(&s, index.0)).unwrap_or_default())
+    });
     registry.blocking("eth_getBlockReceipts", |rpc, params| {
         let id: BlockId = params.one()?;
+        if id == BlockId::Number(BlockNumberOrTag::Pending) {
+            return Err(error::server("pending receipts is not available"));
+        }
         Ok(rpc.by_id(id).ok().map(|stored| rpc.receipts_of(&stored).all()))
     });
     registry.quick("eth_getTransactionByHash", |rpc, params| {
@@ -86,6 +117,15 @@ fn raw_receipt(receipt: &opal_protocol::Receipt) -> Bytes {
     raw.into()
 }
 
+fn raw_of(stored: &StoredBlock, index: usize) -> Option<Bytes> {
+    let tx = stored.block.block.body.transactions.get(index)?;
+    Some(tx.encoded_2718().into())
+}
+
+fn header_json(stored: &StoredBlock) -> RpcResult<Value> {
+    to_value(types::bare_header(&stored.block))
+}
+
 fn transaction_count(stored: &StoredBlock) -> U64 {
     U64::from(stored.block.block.body.transactions.len())
 }
@@ -105,13 +145,12 @@ impl Rpc {
 
     fn raw_transaction(&self, hash: &B256) -> Option<Bytes> {
         if let Some((stored, index)) = self.chain.transaction(hash) {
-            let tx = stored.block.block.body.transactions.get(index)?;
-            return Some(tx.encoded_2718().into());
+            return raw_of(&stored, index);
         }
         Some(self.chain.pool().get(hash)?.raw().clone())
     }
 
-    fn receipts_of<'a>(&self, stored: &'a StoredBlock) -> BlockReceipts<'a> {
+    pub(super) fn receipts_of<'a>(&self, stored: &'a StoredBlock) -> BlockReceipts<'a> {
         let blob_gas_price = rules::blob_base_fee(self.chain.spec(), stored.block.header());
         BlockReceipts::new(stored, blob_gas_price)
     }
@@ -119,6 +158,14 @@ impl Rpc {
     pub(super) fn receipt(&self, hash: &B256) -> Option<RpcReceipt> {
         let (stored, index) = self.chain.transaction(hash)?;
         self.receipts_of(&stored).one(index)
+    }
+
+    fn pending_header_json(&self) -> RpcResult<Value> {
+        let mut header = to_value(alloy_rpc_types_eth::Header::new(self.pending_header()))?;
+        for field in ["hash", "nonce", "miner"] {
+            header[field] = json!(null);
+        }
+        Ok(header)
     }
 
     /// The block that would be built now, not executed: a header by the head's rules and the

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::{Panic, Revert, SolError};
+use jsonrpsee::types::error::INTERNAL_ERROR_CODE;
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::types::error::INVALID_PARAMS_CODE;
 
@@ -30,6 +31,14 @@ pub(super) fn limit_exceeded(message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(LIMIT_EXCEEDED, message, None::<()>)
 }
 
+pub(super) fn internal(message: impl Into<String>) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, message, None::<()>)
+}
+
+pub(super) fn coded(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(code, message, None::<()>)
+}
+
 pub(super) fn header_not_found() -> ErrorObjectOwned {
     server("header not found")
 }
@@ -40,19 +49,36 @@ pub(super) fn state_unavailable(root: B256) -> ErrorObjectOwned {
 
 /// A revert with the reason in words, where the data holds one.
 pub(super) fn reverted(output: &Bytes) -> ErrorObjectOwned {
-    let reason = Revert::abi_decode(output).map(|revert| revert.reason);
-    let reason = reason.or_else(|error| {
-        let panic = Panic::abi_decode(output).map_err(|_| error)?;
-        Ok::<_, alloy_sol_types::Error>(match panic.kind() {
-            Some(kind) => format!("{} (0x{:x})", kind.as_str(), panic.code),
+    ErrorObjectOwned::owned(REVERTED, revert_text(output), Some(output))
+}
+
+/// What a revert says: Solidity's reason or panic, in geth's words.
+pub(super) fn revert_text(output: &Bytes) -> String {
+    let reason = match (Revert::abi_decode(output), Panic::abi_decode(output)) {
+        (Ok(revert), _) => revert.reason,
+        (_, Ok(panic)) => match u64::try_from(panic.code).ok().and_then(panic_text) {
+            Some(text) => text.to_string(),
             None => format!("unknown panic code: 0x{:x}", panic.code),
-        })
-    });
-    let message = match reason {
-        Ok(reason) => format!("execution reverted: {reason}"),
-        Err(_) => "execution reverted".to_string(),
+        },
+        _ => return "execution reverted".to_string(),
     };
-    ErrorObjectOwned::owned(REVERTED, message, Some(output))
+    format!("execution reverted: {reason}")
+}
+
+const fn panic_text(code: u64) -> Option<&'static str> {
+    Some(match code {
+        0x00 => "generic panic",
+        0x01 => "assert(false)",
+        0x11 => "arithmetic underflow or overflow",
+        0x12 => "division or modulo by zero",
+        0x21 => "enum overflow",
+        0x22 => "invalid encoded storage byte array accessed",
+        0x31 => "out-of-bounds array access; popping on an empty array",
+        0x32 => "out-of-bounds access of an array or bytesN",
+        0x41 => "out of memory",
+        0x51 => "uninitialized function",
+        _ => return None,
+    })
 }
 
 pub(super) fn pool(error: &PoolError) -> ErrorObjectOwned {

@@ -40,6 +40,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(U128::from(rpc.suggested_tip().saturating_add(u128::from(base_fee))))
     });
     registry.quick("eth_maxPriorityFeePerGas", |rpc, _| Ok(U128::from(rpc.suggested_tip())));
+    registry.quick("eth_baseFee", |rpc, _| Ok(U64::from(rpc.chain.pool().head().base_fee)));
     registry
         .quick("eth_blobBaseFee", |rpc, _| Ok(U128::from(rpc.chain.pool().head().blob_base_fee)));
     registry.blocking("eth_feeHistory", |rpc, params| {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::{Filter, Log};
@@ -11,6 +12,7 @@ use tokio::sync::broadcast;
 
 use super::error::{self, RpcResult};
 use super::logs;
+use super::types::RpcTransaction;
 use super::{Registry, Rpc};
 use crate::chain::{Chain, StoredBlock};
 
@@ -68,12 +70,15 @@ impl ChainCursor {
 enum Kind {
     Blocks(ChainCursor),
     Logs(ChainCursor, Box<Filter>),
-    Pending(broadcast::Receiver<B256>),
+    /// Hashes, or whole transactions when set.
+    Pending(broadcast::Receiver<B256>, bool),
 }
 
 struct Entry {
     kind: Kind,
     last_used: u64,
+    /// When it is dropped if nobody polls it.
+    expires: Instant,
 }
 
 #[derive(Default)]
@@ -83,30 +88,40 @@ struct Inner {
     clock: u64,
 }
 
-impl Inner {
-    /// A filter that is being used now.
-    fn touch(&mut self, id: u64) -> RpcResult<&mut Entry> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(&id).ok_or_else(|| error::server("filter not found"))?;
-        entry.last_used = self.clock;
-        Ok(entry)
-    }
-}
-
 /// All installed filters.
 pub(super) struct Filters {
     inner: Mutex<Inner>,
     limit: usize,
+    timeout: Duration,
 }
 
 impl Filters {
-    pub fn new(limit: usize) -> Self {
-        Self { inner: Mutex::default(), limit }
+    pub fn new(limit: usize, timeout: Duration) -> Self {
+        Self { inner: Mutex::default(), limit, timeout }
     }
 
+    /// The filters without those that were forgotten.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Plain maps: nothing is half done after a panic.
-        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let mut inner = self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let now = Instant::now();
+        inner.entries.retain(|_, entry| entry.expires > now);
+        inner
+    }
+
+    fn expiry(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.timeout).unwrap_or(now)
+    }
+
+    /// A filter that is being used now.
+    fn touch<'a>(&self, inner: &'a mut Inner, id: u64) -> RpcResult<&'a mut Entry> {
+        inner.clock += 1;
+        let clock = inner.clock;
+        let entry = inner.entries.get_mut(&id).ok_or_else(|| error::server("filter not found"))?;
+        entry.last_used = clock;
+        entry.expires = self.expiry();
+        Ok(entry)
     }
 
     fn install(&self, kind: Kind) -> U64 {
@@ -120,17 +135,18 @@ impl Filters {
         }
         inner.clock += 1;
         let id = inner.clock;
-        inner.entries.insert(id, Entry { kind, last_used: id });
+        inner.entries.insert(id, Entry { kind, last_used: id, expires: self.expiry() });
         U64::from(id)
     }
 }
 
-/// `eth_getFilterChanges`: hashes or logs.
+/// `eth_getFilterChanges`: hashes, logs or transactions.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 enum Changes {
     Hashes(Vec<B256>),
     Logs(Vec<Log>),
+    Transactions(Vec<RpcTransaction>),
 }
 
 pub(super) fn register(registry: &mut Registry) {
@@ -143,8 +159,10 @@ pub(super) fn register(registry: &mut Registry) {
         let cursor = ChainCursor::at_head(&rpc.chain);
         Ok(rpc.filters.install(Kind::Logs(cursor, Box::new(filter))))
     });
-    registry.quick("eth_newPendingTransactionFilter", |rpc, _| {
-        Ok(rpc.filters.install(Kind::Pending(rpc.chain.pool().subscribe())))
+    registry.quick("eth_newPendingTransactionFilter", |rpc, params| {
+        let full: Option<bool> = params.sequence().optional_next()?;
+        let transactions = rpc.chain.pool().subscribe();
+        Ok(rpc.filters.install(Kind::Pending(transactions, full.unwrap_or_default())))
     });
     registry.quick("eth_uninstallFilter", |rpc, params| {
         let id: U64 = params.one()?;
@@ -156,7 +174,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.blocking("eth_getFilterLogs", |rpc, params| {
         let id: U64 = params.one()?;
-        let filter = match &rpc.filters.lock().touch(id.to())?.kind {
+        let filter = match &rpc.filters.touch(&mut rpc.filters.lock(), id.to())?.kind {
             Kind::Logs(_, filter) => filter.clone(),
             _ => return Err(error::server("filter not found")),
         };
@@ -168,7 +186,7 @@ impl Rpc {
     fn filter_changes(&self, id: u64) -> RpcResult<Changes> {
         let limit = self.config.max_filter_changes;
         let mut inner = self.filters.lock();
-        let entry = inner.touch(id)?;
+        let entry = self.filters.touch(&mut inner, id)?;
         Ok(match &mut entry.kind {
             Kind::Blocks(cursor) => {
                 let missed = cursor.advance(&self.chain, limit);
@@ -178,7 +196,13 @@ impl Rpc {
                 let missed = cursor.advance(&self.chain, limit);
                 Changes::Logs(missed_logs(&missed, filter))
             }
-            Kind::Pending(receiver) => Changes::Hashes(drain(receiver, limit)),
+            Kind::Pending(receiver, false) => Changes::Hashes(drain(receiver, limit)),
+            Kind::Pending(receiver, true) => {
+                let pooled = drain(receiver, limit).into_iter();
+                let pooled = pooled.filter_map(|hash| self.chain.pool().get(&hash));
+                let shown = pooled.map(|tx| RpcTransaction::new(tx.tx(), tx.sender(), None));
+                Changes::Transactions(shown.collect())
+            }
         })
     }
 }

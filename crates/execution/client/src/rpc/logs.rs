@@ -47,6 +47,7 @@ impl Rpc {
         Ok(logs)
     }
 
+    /// Reads headers, and receipts only where the header's bloom filter may match.
     fn collect_range(
         &self,
         from: u64,
@@ -58,18 +59,39 @@ impl Rpc {
         if to.saturating_sub(from) >= limit {
             return Err(error::limit_exceeded(format!("exceed maximum block range: {limit}")));
         }
+        let deadline = self.deadline();
+        let mut bytes = 0;
         for number in from..=to {
-            let Some(stored) = self.chain.stored_by_number(number) else { break };
+            deadline.check()?;
+            let Some(hash) = self.chain.canonical_hash(number) else { break };
+            let Some(header) = self.chain.header_by_hash(&hash) else { break };
+            if !filter.matches_bloom(header.logs_bloom) {
+                continue;
+            }
+            let Some(stored) = self.chain.stored(&hash) else { break };
+            let before = logs.len();
             collect(&stored, filter, false, logs);
+            bytes += logs[before..].iter().map(size).sum::<usize>();
             if logs.len() > self.config.max_logs {
                 return Err(error::limit_exceeded(format!(
                     "query returned more than {} results",
                     self.config.max_logs
                 )));
             }
+            if bytes > self.config.max_log_bytes {
+                return Err(error::limit_exceeded(format!(
+                    "query returned more than {} bytes of logs",
+                    self.config.max_log_bytes
+                )));
+            }
         }
         Ok(())
     }
+}
+
+/// Bytes of memory, about.
+fn size(log: &Log) -> usize {
+    size_of::<Log>() + log.data().data.len() + 32 * log.topics().len()
 }
 
 pub(super) fn check_size(filter: &Filter) -> RpcResult<()> {

@@ -1,21 +1,27 @@
 //! `eth_subscribe`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use alloy_primitives::B256;
 use alloy_rpc_types_eth::Filter;
 use jsonrpsee::core::to_json_raw_value;
 use jsonrpsee::types::Params;
 use jsonrpsee::{PendingSubscriptionSink, SubscriptionSink};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::error::{self, RpcResult};
-use super::filters::{ChainCursor, missed_logs};
+use super::filters::{ChainCursor, Missed, missed_logs};
+use super::params::Args;
 use super::types::{self, RpcTransaction};
 use super::{Registry, Rpc};
 
 /// Blocks that one notification round works through.
-const MAX_BLOCKS: usize = 1_024;
+const MAX_BLOCKS: usize = 64;
+/// Transactions that one subscription to receipts may name.
+const MAX_RECEIPT_HASHES: usize = 200;
 
 enum Kind {
     NewHeads,
@@ -23,6 +29,15 @@ enum Kind {
     /// Hashes, or whole transactions when set.
     Pending(bool),
     Syncing,
+    /// Receipts of these transactions, or of all.
+    Receipts(HashSet<B256>),
+}
+
+/// What `transactionReceipts` may be told.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ReceiptQuery {
+    transaction_hashes: Vec<B256>,
 }
 
 pub(super) fn register(registry: &mut Registry) {
@@ -37,7 +52,8 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
-fn parse(params: &Params<'_>) -> RpcResult<Kind> {
+fn parse(params: Params<'_>) -> RpcResult<Kind> {
+    let params = Args(params);
     let mut params = params.sequence();
     let name: String = params.next()?;
     match name.as_str() {
@@ -50,6 +66,17 @@ fn parse(params: &Params<'_>) -> RpcResult<Kind> {
         }
         "newPendingTransactions" => Ok(Kind::Pending(params.optional_next()?.unwrap_or_default())),
         "syncing" => Ok(Kind::Syncing),
+        "transactionReceipts" => {
+            let query: Option<ReceiptQuery> = params.optional_next()?;
+            let hashes = query.unwrap_or_default().transaction_hashes;
+            if hashes.len() > MAX_RECEIPT_HASHES {
+                return Err(error::server(
+                    "exceed max number of transaction hashes allowed per transactionReceipts \
+                     subscription",
+                ));
+            }
+            Ok(Kind::Receipts(hashes.into_iter().collect()))
+        }
         other => {
             Err(error::invalid_params(format!("no \"{other}\" subscription in eth namespace")))
         }
@@ -57,7 +84,7 @@ fn parse(params: &Params<'_>) -> RpcResult<Kind> {
 }
 
 async fn serve(params: Params<'static>, pending: PendingSubscriptionSink, rpc: Arc<Rpc>) {
-    let kind = match parse(&params) {
+    let kind = match parse(params) {
         Ok(kind) => kind,
         Err(error) => return pending.reject(error).await,
     };
@@ -67,8 +94,9 @@ async fn serve(params: Params<'static>, pending: PendingSubscriptionSink, rpc: A
     let transactions = rpc.chain.pool().subscribe();
     let Ok(sink) = pending.accept().await else { return };
     match kind {
-        Kind::NewHeads => follow(&rpc, sink, cursor, events, None).await,
-        Kind::Logs(filter) => follow(&rpc, sink, cursor, events, Some(*filter)).await,
+        kind @ (Kind::NewHeads | Kind::Logs(_) | Kind::Receipts(_)) => {
+            follow(&rpc, sink, cursor, events, kind).await;
+        }
         Kind::Pending(full) => follow_pool(&rpc, sink, transactions, full).await,
         // This node is never syncing by itself: whoever drives it says what comes next.
         Kind::Syncing => {
@@ -92,7 +120,7 @@ async fn follow(
     sink: SubscriptionSink,
     mut cursor: ChainCursor,
     mut events: tokio::sync::broadcast::Receiver<crate::ChainEvent>,
-    filter: Option<Filter>,
+    kind: Kind,
 ) {
     loop {
         tokio::select! {
@@ -109,30 +137,51 @@ async fn follow(
             if missed.added.is_empty() && missed.removed.is_empty() {
                 break;
             }
-            match &filter {
-                None => {
-                    for stored in &missed.added {
-                        if !send(&sink, &types::bare_header(&stored.block)).await {
-                            return;
-                        }
-                    }
-                }
-                Some(filter) => {
-                    for log in missed_logs(&missed, filter) {
-                        if !send(&sink, &log).await {
-                            return;
-                        }
-                    }
+            let Ok(messages) = messages(rpc, &kind, &missed) else { return };
+            for message in messages {
+                if sink.send(message).await.is_err() {
+                    return;
                 }
             }
         }
     }
 }
 
+/// The notifications about missed blocks.
+fn messages(
+    rpc: &Rpc,
+    kind: &Kind,
+    missed: &Missed,
+) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+    match kind {
+        Kind::NewHeads => {
+            let added = missed.added.iter();
+            added.map(|stored| to_json_raw_value(&types::bare_header(&stored.block))).collect()
+        }
+        Kind::Logs(filter) => missed_logs(missed, filter).iter().map(to_json_raw_value).collect(),
+        Kind::Receipts(hashes) => {
+            let mut batches = Vec::new();
+            for stored in &missed.added {
+                let transactions = &stored.block.block.body.transactions;
+                let wanted = transactions.iter().enumerate();
+                let wanted = wanted
+                    .filter(|(_, tx)| hashes.is_empty() || hashes.contains(&tx.tx_hash()))
+                    .map(|(index, _)| index);
+                let receipts = rpc.receipts_of(stored).some(wanted);
+                if !receipts.is_empty() {
+                    batches.push(to_json_raw_value(&receipts)?);
+                }
+            }
+            Ok(batches)
+        }
+        Kind::Pending(_) | Kind::Syncing => Ok(Vec::new()),
+    }
+}
+
 async fn follow_pool(
     rpc: &Rpc,
     sink: SubscriptionSink,
-    mut transactions: tokio::sync::broadcast::Receiver<alloy_primitives::B256>,
+    mut transactions: tokio::sync::broadcast::Receiver<B256>,
     full: bool,
 ) {
     loop {

@@ -294,13 +294,18 @@ impl<'a> BlockReceipts<'a> {
 
     /// All receipts of the block.
     pub fn all(&self) -> Vec<RpcReceipt> {
-        let mut log_index = 0;
-        let mut receipts = Vec::with_capacity(self.stored.receipts.len());
-        for index in 0..self.stored.receipts.len() {
-            if let Some(receipt) = self.receipt(index, log_index) {
-                log_index += receipt.logs.len();
-                receipts.push(receipt);
-            }
+        self.some(0..self.stored.receipts.len())
+    }
+
+    /// The receipts with these indices, which ascend.
+    pub fn some(&self, indices: impl Iterator<Item = usize>) -> Vec<RpcReceipt> {
+        let (mut counted, mut log_index) = (0, 0);
+        let mut receipts = Vec::new();
+        for index in indices {
+            let between = self.stored.receipts.get(counted..index).unwrap_or_default();
+            log_index += between.iter().map(|receipt| receipt.logs.len()).sum::<usize>();
+            counted = index;
+            receipts.extend(self.receipt(index, log_index));
         }
         receipts
     }

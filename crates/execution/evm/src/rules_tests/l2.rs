@@ -404,8 +404,7 @@ fn karst_brings_osaka() {
         let chain = Chain::l2(fork, &[]);
         let header = chain.block(&[]).block.header().clone();
         let run = |request: &CallRequest| {
-            let none = StateOverrides::default();
-            call(&chain.spec, &header, &chain.state, request, &none, &no_hashes).unwrap()
+            call(&chain, &header, request, &StateOverrides::default()).unwrap()
         };
         let karst = fork == Hardfork::Karst;
         assert_eq!(run(&clz).is_success(), karst);
@@ -442,8 +441,6 @@ fn blob_base_fee_is_one_on_an_op_chain() {
     // BLOBBASEFEE, returned as a word.
     let request = CallRequest { data: bytes!("4a60005260206000f3"), ..Default::default() };
     let header = chain.block(&[]).block.header().clone();
-    let result =
-        call(&chain.spec, &header, &chain.state, &request, &StateOverrides::default(), &no_hashes)
-            .unwrap();
+    let result = call(&chain, &header, &request, &StateOverrides::default()).unwrap();
     assert_eq!(result.output().unwrap(), &Bytes::from(U256::ONE.to_be_bytes::<32>()));
 }

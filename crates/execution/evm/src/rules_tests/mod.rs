@@ -28,6 +28,7 @@ use crate::*;
 mod inspect;
 mod l1;
 mod l2;
+mod simulations;
 
 const ALICE: Address = address!("00000000000000000000000000000000000a11ce");
 const BOB: Address = address!("0000000000000000000000000000000000000b0b");
@@ -43,6 +44,25 @@ const ETHER: u128 = 1_000_000_000_000_000_000;
 
 fn no_hashes(_: u64) -> Option<B256> {
     None
+}
+
+fn call(
+    chain: &Chain,
+    header: &Header,
+    request: &CallRequest,
+    overrides: &StateOverrides,
+) -> Result<ExecutionResult, CallError> {
+    let state = OverriddenState::new(&chain.spec, header.timestamp, &chain.state, overrides)?;
+    call_block(chain, header, &state).call(request)
+}
+
+fn call_block<'a>(
+    chain: &'a Chain,
+    header: &'a Header,
+    state: &'a OverriddenState,
+) -> CallBlock<'a> {
+    let spec = &chain.spec;
+    CallBlock { spec, header, blob_base_fee: None, state, hashes: &no_hashes, stop: None }
 }
 
 struct Chain {
@@ -346,7 +366,7 @@ fn calls_return_reverts_and_take_overrides() {
     let chain = Chain::l2(Hardfork::Karst, &fee_slots());
     let header = chain.block(&[]).block.header().clone();
     let run = |request: &CallRequest, overrides: &StateOverrides| {
-        call(&chain.spec, &header, &chain.state, request, overrides, &no_hashes)
+        call(&chain, &header, request, overrides)
     };
     let none = StateOverrides::default();
     let request = CallRequest { from: BOB, to: Some(REVERTS), ..Default::default() };

@@ -15,6 +15,8 @@
 pub mod duration;
 pub mod files;
 pub mod http;
+#[cfg(unix)]
+pub mod ipc;
 pub mod jwt;
 pub mod keys;
 pub mod logging;

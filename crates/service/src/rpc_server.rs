@@ -169,7 +169,7 @@ pub fn serve_on(
 
 /// Subscription ids in hexadecimal: Ethereum clients take nothing but strings there.
 #[derive(Debug)]
-struct HexIds;
+pub(crate) struct HexIds;
 
 impl IdProvider for HexIds {
     fn next_id(&self) -> SubscriptionId<'static> {

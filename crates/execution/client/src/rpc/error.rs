@@ -2,8 +2,8 @@
 
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::{Panic, Revert, SolError};
-use jsonrpsee::types::error::INTERNAL_ERROR_CODE;
 use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::types::error::INTERNAL_ERROR_CODE;
 use jsonrpsee::types::error::INVALID_PARAMS_CODE;
 
 use crate::chain::ChainError;

@@ -75,9 +75,7 @@ fn fork_times(spec: &ChainSpec) -> Vec<u64> {
             let blobs = rules.blob_schedule.iter().map(|(time, _)| *time);
             forks.into_iter().flatten().chain(blobs).collect()
         }
-        Rules::L2(rules) => {
-            TABLE.iter().filter_map(|row| rules.schedule.time(row.fork)).collect()
-        }
+        Rules::L2(rules) => TABLE.iter().filter_map(|row| rules.schedule.time(row.fork)).collect(),
     };
     times.sort_unstable();
     times.dedup();

@@ -69,9 +69,10 @@ impl BlockOverrides {
 
     /// Puts the overrides of a single call in force.
     pub fn apply(&self, header: &mut Header) -> RpcResult<()> {
-        for (name, set) in
-            [("beaconRoot", self.beacon_root.is_some()), ("withdrawals", self.withdrawals.is_some())]
-        {
+        for (name, set) in [
+            ("beaconRoot", self.beacon_root.is_some()),
+            ("withdrawals", self.withdrawals.is_some()),
+        ] {
             if set {
                 return Err(error::server(format!(
                     "block override \"{name}\" is not supported for this RPC method"
@@ -258,9 +259,7 @@ pub(super) fn refusal(error: &InvalidTransaction, request: &CallRequest) -> (i32
         }
         E::GasFloorMoreThanGasLimit { gas_floor, gas_limit } => (
             -38013,
-            format!(
-                "insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}"
-            ),
+            format!("insufficient gas for floor data gas cost: have {gas_limit}, want {gas_floor}"),
         ),
         E::LackOfFundForMaxFee { fee, balance } => (
             -38014,
@@ -293,10 +292,9 @@ pub(super) fn refusal(error: &InvalidTransaction, request: &CallRequest) -> (i32
         ),
         E::EmptyBlobs => (-32603, "blob transaction missing blob hashes".to_string()),
         E::BlobCreateTransaction => (-32603, "blob transaction of type create".to_string()),
-        E::TooManyBlobs { max, have } => (
-            -32603,
-            format!("blob transaction has too many blobs: have {have}, permitted {max}"),
-        ),
+        E::TooManyBlobs { max, have } => {
+            (-32603, format!("blob transaction has too many blobs: have {have}, permitted {max}"))
+        }
         E::EmptyAuthorizationList => {
             (-32603, format!("EIP-7702 transaction with empty auth list (sender {from})"))
         }
@@ -322,9 +320,7 @@ pub(super) fn call_error(
 }
 
 /// What a call returned, or why it failed.
-pub(super) fn returned(
-    result: ExecutionResult<HaltReason>,
-) -> RpcResult<alloy_primitives::Bytes> {
+pub(super) fn returned(result: ExecutionResult<HaltReason>) -> RpcResult<alloy_primitives::Bytes> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
         ExecutionResult::Revert { output, .. } => Err(error::reverted(&output)),

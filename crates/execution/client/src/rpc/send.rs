@@ -20,9 +20,9 @@ use super::{Registry, Rpc, expensive};
 const SYNC_TIMEOUT: i32 = 4;
 
 pub(super) fn register(registry: &mut Registry) {
-    let added = registry
-        .0
-        .register_async_method("eth_sendRawTransactionSync", |params, rpc, _| send_sync(params, rpc));
+    let added = registry.0.register_async_method("eth_sendRawTransactionSync", |params, rpc, _| {
+        send_sync(params, rpc)
+    });
     if let Err(error) = added {
         tracing::error!(target: "opal::execution", %error, "eth_sendRawTransactionSync not added");
     }
@@ -47,10 +47,7 @@ fn unknown_account() -> RpcResult<Value> {
 }
 
 /// Sends a transaction and waits for its receipt.
-async fn send_sync(
-    params: jsonrpsee::types::Params<'static>,
-    rpc: Arc<Rpc>,
-) -> RpcResult<Value> {
+async fn send_sync(params: jsonrpsee::types::Params<'static>, rpc: Arc<Rpc>) -> RpcResult<Value> {
     let params = Args(params);
     let timeout: Option<u64> = {
         let mut params = params.sequence();

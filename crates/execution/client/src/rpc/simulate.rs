@@ -20,9 +20,7 @@ use serde_json::Value;
 use super::blocks::to_value;
 use super::error::{self, RpcResult};
 use super::gate::Deadline;
-use super::request::{
-    BlockOverrides, call_request, halt_text, refusal, state_overrides, unsigned,
-};
+use super::request::{BlockOverrides, call_request, halt_text, refusal, state_overrides, unsigned};
 use super::types::{self, Position, RpcBlock, RpcTransaction};
 use super::{Cost, Registry, Rpc};
 
@@ -217,11 +215,11 @@ impl Run<'_> {
         block: Planned,
     ) -> RpcResult<(Value, ExecutedBlock)> {
         let spec = self.rpc.chain.spec();
-        let Planned { number, time, overrides, .. } = &block;
+        let Planned { number, time, overrides, state: accounts, calls } = block;
         let header = parent.header();
         let base_fee = match overrides.base_fee()? {
             Some(base_fee) => base_fee,
-            None if self.validation => opal_evm::next_base_fee(spec, header, *time),
+            None if self.validation => opal_evm::next_base_fee(spec, header, time),
             None => 0,
         };
         let withdrawals = overrides.withdrawals.clone().unwrap_or_default().into_inner();
@@ -229,18 +227,18 @@ impl Run<'_> {
             return Err(error::invalid_params("an OP chain has no withdrawals of this kind"));
         }
         let input = BlockInput {
-            timestamp: *time,
+            timestamp: time,
             beneficiary: overrides.fee_recipient.unwrap_or(header.beneficiary),
             prev_randao: overrides.prev_randao.unwrap_or_default(),
             gas_limit: overrides.gas_limit.map_or(header.gas_limit, |gas| gas.to()),
             extra_data: Bytes::new(),
             parent_beacon_block_root: spec
-                .has_beacon_root(*time)
+                .has_beacon_root(time)
                 .then(|| overrides.beacon_root.unwrap_or_default()),
-            withdrawals: spec.has_withdrawals(*time).then_some(withdrawals),
+            withdrawals: spec.has_withdrawals(time).then_some(withdrawals),
         };
-        let accounts = state_overrides(block.state);
-        let state = OverriddenState::new(spec, *time, state, &accounts)
+        let accounts = state_overrides(accounts);
+        let state = OverriddenState::new(spec, time, state, &accounts)
             .map_err(|error| error::server(error.to_string()))?;
         let (chain, base) = (&self.rpc.chain, self.base);
         let known = self.hashes.clone();
@@ -261,11 +259,11 @@ impl Run<'_> {
         let mut executor =
             BlockExecutor::simulate(spec, parent, input, &state, &hashes, simulation)
                 .map_err(|error| error::server(error.to_string()))?;
-        let place = Place { number: *number, time: *time };
-        let mut results = Vec::with_capacity(block.calls.len());
-        let mut senders = Vec::with_capacity(block.calls.len());
+        let place = Place { number, time };
+        let mut results = Vec::with_capacity(calls.len());
+        let mut senders = Vec::with_capacity(calls.len());
         let mut logs = 0;
-        for call in block.calls {
+        for call in calls {
             deadline.check()?;
             let (request, capped) = self.request(&mut executor, call)?;
             let tx = unsigned(&request, spec.chain_id);
@@ -373,8 +371,7 @@ impl Place {
             ExecutionResult::Halt { reason, .. } => {
                 let mut message = halt_text(reason);
                 if capped {
-                    message
-                        .push_str(" (gas limit was capped by the RPC server's global gas cap)");
+                    message.push_str(" (gas limit was capped by the RPC server's global gas cap)");
                 }
                 Some(Failure { message, code: VM_ERROR, data: None })
             }

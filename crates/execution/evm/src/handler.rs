@@ -26,7 +26,7 @@ use revm::handler::pre_execution::{
     calculate_caller_fee, validate_account_nonce_and_code_with_components,
 };
 use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, post_execution, validation};
-use revm::inspector::{Inspector, InspectorEvmTr, InspectorHandler};
+use revm::inspector::{Inspector, InspectorHandler};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{GasTracker, InitialAndFloorGas};
@@ -200,10 +200,7 @@ where
     }
 }
 
-impl<'a, E> InspectorHandler for L1Handler<E>
-where
-    E: InspectorEvmTr<Context = OpalContext<'a>, Frame = EthFrame<EthInterpreter>>,
-{
+impl<'a, I: Inspector<OpalContext<'a>>> InspectorHandler for L1Handler<InspectedEvm<'_, 'a, I>> {
     type IT = EthInterpreter;
 }
 

@@ -63,12 +63,11 @@ impl Rpc {
         let mut bytes = 0;
         for number in from..=to {
             deadline.check()?;
-            let Some(hash) = self.chain.canonical_hash(number) else { break };
-            let Some(header) = self.chain.header_by_hash(&hash) else { break };
+            let Some(header) = self.chain.header_by_number(number) else { break };
             if !filter.matches_bloom(header.logs_bloom) {
                 continue;
             }
-            let Some(stored) = self.chain.stored(&hash) else { break };
+            let Some(stored) = self.chain.stored_by_number(number) else { break };
             let before = logs.len();
             collect(&stored, filter, false, logs);
             bytes += logs[before..].iter().map(size).sum::<usize>();

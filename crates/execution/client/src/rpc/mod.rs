@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use alloy_eips::BlockId;
 use jsonrpsee::RpcModule;
-use jsonrpsee::types::ErrorObjectOwned;
+/// A JSON-RPC error, for [`HistoricalRpc`].
+pub use jsonrpsee::types::ErrorObjectOwned;
 use serde::Serialize;
 
 use crate::chain::Chain;

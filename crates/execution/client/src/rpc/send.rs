@@ -1,5 +1,5 @@
-//! `eth_sendRawTransactionSync` (EIP-7966), and the methods of a node that holds keys, which this
-//! one does not.
+//! `eth_sendRawTransactionSync` (EIP-7966), op-geth's `eth_sendRawTransactionConditional`, and the
+//! methods of a node that holds keys, which this one does not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::error::{self, RpcResult};
 use super::gate::seconds;
 use super::params::Args;
 use super::{Registry, Rpc, expensive};
+use crate::pool::TransactionConditional;
 
 /// Code of a transaction that waits longer than the caller (EIP-7966).
 const SYNC_TIMEOUT: i32 = 4;
@@ -26,6 +27,18 @@ pub(super) fn register(registry: &mut Registry) {
     if let Err(error) = added {
         tracing::error!(target: "opal::execution", %error, "eth_sendRawTransactionSync not added");
     }
+    registry.blocking("eth_sendRawTransactionConditional", |rpc, params| {
+        let (raw, condition): (Bytes, TransactionConditional) = params.two()?;
+        let head = rpc.chain.head();
+        // The state before the head; genesis has none before it.
+        let before = match head.hash == rpc.chain.genesis().hash {
+            true => head.hash,
+            false => head.header().parent_hash,
+        };
+        let state = rpc.chain.state_at(&before).map_err(|error| error::chain(&error))?;
+        let added = rpc.chain.pool().add_conditional(&raw, condition, &state);
+        added.map_err(|error| error::pool(&error))
+    });
     registry.quick("eth_sendTransaction", |_, params| {
         let _: TransactionRequest = params.one()?;
         unknown_account()

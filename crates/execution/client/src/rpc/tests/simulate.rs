@@ -240,6 +240,23 @@ async fn sending_and_waiting() {
     let filled = ok(&module, "eth_fillTransaction", params).await;
     assert_eq!((&filled["tx"]["nonce"], &filled["tx"]["gas"]), (&json!("0x2"), &json!("0x5208")));
     assert!(filled["raw"].as_str().unwrap().starts_with("0x02"));
+    let conditional = |condition: Value| {
+        let params = json!([raw(&transfer(1, 0, GWEI)), condition]);
+        ask(&module, "eth_sendRawTransactionConditional", params)
+    };
+    let late = conditional(json!({ "blockNumberMax": "0x0" })).await.unwrap_err();
+    assert_eq!(late["code"], -32003, "{late}");
+    let l1_block = opal_protocol::predeploys::L1_BLOCK.to_string();
+    let slot =
+        |value: u8| json!({ B256::with_last_byte(7).to_string(): B256::with_last_byte(value) });
+    let wrong = json!({ "knownAccounts": { l1_block.clone(): slot(2) } });
+    assert_eq!(conditional(wrong).await.unwrap_err()["code"], -32003);
+    let slots: serde_json::Map<String, Value> =
+        (0..1_001u64).map(|n| (B256::from(U256::from(n)).to_string(), json!(B256::ZERO))).collect();
+    let dear = json!({ "knownAccounts": { l1_block.clone(): slots } });
+    assert_eq!(conditional(dear).await.unwrap_err()["code"], -32005);
+    let right = json!({ "knownAccounts": { l1_block: slot(1) }, "blockNumberMin": "0x1" });
+    assert_eq!(conditional(right).await, Ok(json!(transfer(1, 0, GWEI).tx_hash())));
     for method in ["eth_sendTransaction", "eth_signTransaction"] {
         let error = ask(&module, method, json!([{}])).await.unwrap_err();
         assert_eq!(error["message"], "unknown account");

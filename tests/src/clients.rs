@@ -1,4 +1,4 @@
-//! The third-party clients of `tests/clients`: npm's viem, cast and anvil.
+//! The third-party clients of `tests/clients`: npm's viem, ethers, cast and anvil, PyPI's web3.py.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +9,10 @@ use crate::say;
 
 /// How to get the npm packages.
 pub const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/clients";
+
+/// How to get web3.py.
+pub const INSTALL_WEB3: &str =
+    "python3 -m venv tests/clients/.venv && tests/clients/.venv/bin/pip install web3==8.0.0";
 
 /// What the scripts need and a fresh clone does not have.
 #[derive(Debug)]
@@ -57,6 +61,21 @@ impl Clients {
         let mut command = Command::new("node");
         command.arg(self.dir.join(script)).arg(dir).args(args).envs(env.iter().copied());
         let ended = Process::start(script, &mut command).wait(deadline);
+        say(&ended.stdout);
+        assert!(ended.status.success(), "{script} failed: {}\n{}", ended.status, ended.stderr);
+    }
+
+    /// Runs a web3.py script as [`Clients::run`] runs others. Where web3.py is not installed, says
+    /// loudly that the script is left out.
+    pub fn run_python(&self, script: &str, dir: &Path) {
+        let python = self.dir.join(".venv/bin/python");
+        if !python.is_file() {
+            say(&format!("\nleft out: {script}: web3.py is missing; to run it: {INSTALL_WEB3}\n"));
+            return;
+        }
+        let mut command = Command::new(python);
+        command.arg(self.dir.join(script)).arg(dir);
+        let ended = Process::start(script, &mut command).wait(Duration::from_secs(120));
         say(&ended.stdout);
         assert!(ended.status.success(), "{script} failed: {}\n{}", ended.status, ended.stderr);
     }

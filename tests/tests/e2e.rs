@@ -1,4 +1,5 @@
-//! The real binary, end to end, driven by third-party clients only: npm's viem, cast and anvil.
+//! The real binary, end to end, driven by third-party clients only: npm's viem, ethers, cast
+//! and anvil, PyPI's web3.py.
 //! Every test starts rollups of its own on free ports; they run one after the other.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -24,6 +25,8 @@ fn third_party_clients_on_the_default_rollup() {
         let dir = rollup.dir();
         let (node, rpc, rollup_rpc) = separate_node(rollup);
         clients.run("l2.mjs", dir, &[]);
+        clients.run("rpc.mjs", dir, &[]);
+        clients.run_python("rpc.py", dir);
         clients.run("deposits.mjs", dir, &[]);
         clients.run("cast.mjs", dir, &[]);
         clients.run("burst.mjs", dir, &[]);

@@ -11,6 +11,9 @@ use eyre::{WrapErr, bail};
 use opal_execution::{Chain, LocalEngine, engine_api, rpc};
 use opal_governance::genesis_file;
 use opal_protocol::registry;
+use opal_service::access::Names;
+#[cfg(unix)]
+use opal_service::ipc;
 use opal_service::jwt::JwtSecret;
 use opal_service::metrics::{self, Metrics, prometheus_client::metrics::gauge::Gauge};
 use opal_service::rpc_server::RpcEndpoint;
@@ -19,6 +22,7 @@ use tracing::info;
 
 use crate::data_dir::DataDir;
 use crate::network::{Overrides, genesis_of};
+use crate::rpc_args::RpcArgs;
 
 /// Largest request on the Engine API, in bytes, as geth has it: a payload is a whole block.
 const MAX_ENGINE_REQUEST: u32 = 128 * 1024 * 1024;
@@ -85,6 +89,8 @@ pub(crate) struct ExecutionArgs {
     /// Port of the Prometheus metrics, on the JSON-RPC's address; not served without it.
     #[arg(long, env = "OPAL_EXECUTION_METRICS_PORT", value_name = "PORT")]
     metrics_port: Option<u16>,
+    #[command(flatten)]
+    rpc: RpcArgs,
 }
 
 pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
@@ -97,13 +103,13 @@ pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Resul
     let auth = SocketAddr::new(args.authrpc_addr, args.authrpc_port);
     let auth = RpcEndpoint::bind(RpcServerConfig {
         max_request_bytes: MAX_ENGINE_REQUEST,
-        any_origin: false,
+        origins: Names::default(),
         jwt: Some(secret),
         ..RpcServerConfig::new(auth, "--authrpc.port")
     })?;
     let http = SocketAddr::new(args.http_addr, args.http_port);
     let http = (!args.no_http)
-        .then(|| RpcEndpoint::bind(RpcServerConfig::new(http, "--http.port")))
+        .then(|| RpcEndpoint::bind(args.rpc.server(http, "--http.port")))
         .transpose()?;
     let metrics = Metrics::new();
     if let Some(port) = args.metrics_port {
@@ -113,17 +119,21 @@ pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Resul
     }
 
     let chain = load(&args)?;
-    let methods = rpc::module(chain.clone());
+    let methods = rpc::module_with(chain.clone(), args.rpc.methods()?);
     let mut engine = engine_api::module(LocalEngine::new(chain.clone()));
     engine.merge(methods.clone())?;
     let auth = auth.serve(engine)?;
+    #[cfg(unix)]
+    let ipc = args.rpc.ipc().map(|ipc| ipc::serve(ipc, methods.clone())).transpose()?;
+    #[cfg(not(unix))]
+    let ipc = ();
     let http = http.map(|http| http.serve(methods)).transpose()?;
     watch(chain.clone(), &metrics, shutdown);
     info!(target: "opal::execution", authrpc = auth.http_url(), jwt = %path.display(),
         rpc = http.as_ref().map(|http| http.http_url()),
         chain_id = chain.spec().chain_id, genesis = %chain.genesis().hash,
         "execution client is up");
-    Ok(Box::new((auth, http)))
+    Ok(Box::new((auth, http, ipc)))
 }
 
 /// The chain, at its genesis.

@@ -11,6 +11,7 @@ mod execution;
 mod genesis;
 mod network;
 mod node;
+mod rpc_args;
 mod safe_db;
 mod tool;
 mod up;

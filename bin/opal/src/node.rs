@@ -19,6 +19,7 @@ use tracing::info;
 use url::Url;
 
 use crate::network::NetworkArgs;
+use crate::rpc_args::RpcArgs;
 use crate::safe_db;
 
 /// Flags of `opal node`. Each can be set by its `OPAL_NODE_*` variable too.
@@ -98,6 +99,8 @@ pub(crate) struct NodeArgs {
     /// Milliseconds between looks at the L1 head.
     #[arg(long, env = "OPAL_NODE_L1_POLL_INTERVAL_MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     l1_poll_interval_ms: u64,
+    #[command(flatten)]
+    rpc: RpcArgs,
 }
 
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
@@ -110,7 +113,11 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
     let claim = |port, flag| {
         RpcEndpoint::bind(RpcServerConfig::new(SocketAddr::new(args.host, port), flag))
     };
-    let rpc = chain.as_ref().map(|_| claim(args.rpc_port, "--rpc-port")).transpose()?;
+    let claim_rpc = || {
+        let addr = SocketAddr::new(args.host, args.rpc_port);
+        RpcEndpoint::bind(args.rpc.server(addr, "--rpc-port"))
+    };
+    let rpc = chain.as_ref().map(|_| claim_rpc()).transpose()?;
     let rollup_rpc = claim(args.rollup_port, "--rollup-port")?;
     let metrics = Metrics::new();
     if let Some(port) = args.metrics_port {
@@ -137,7 +144,15 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
     };
     let l1 = Arc::new(l1);
     if let (Some(chain), Some(rpc)) = (chain, rpc) {
-        let config = FullNodeConfig { node, chain, rpc, rollup_rpc };
+        let config = FullNodeConfig {
+            node,
+            chain,
+            rpc,
+            methods: args.rpc.methods()?,
+            #[cfg(unix)]
+            ipc: args.rpc.ipc(),
+            rollup_rpc,
+        };
         let node = full::start(config, l1, &metrics, shutdown).await?;
         info!(target: "opal::node", rpc = node.rpc.http_url(), ws = node.rpc.ws_url(),
             rollup_rpc = node.node.rpc().http_url(), "node is up");

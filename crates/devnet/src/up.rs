@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_genesis::Genesis;
 use opal_da::{Batcher, BatcherConfig, DataAvailabilityType, L1Client};
 use opal_execution::Chain;
+use opal_execution::rpc::RpcConfig;
 use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
@@ -235,7 +236,15 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         let (l1, metrics, genesis) = (l1.clone(), &metrics, &base.l2_genesis);
         async move {
             let chain = Chain::from_genesis(genesis)?;
-            let full = FullNodeConfig { node, chain, rpc: ports.rpc, rollup_rpc: ports.rollup };
+            let full = FullNodeConfig {
+                node,
+                chain,
+                rpc: ports.rpc,
+                methods: RpcConfig::default(),
+                #[cfg(unix)]
+                ipc: None,
+                rollup_rpc: ports.rollup,
+            };
             full::start(full, l1, metrics, shutdown)
                 .await
                 .map_err(|error| UpError::Node { name, error })

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use opal_da::L1Client;
 use opal_devnet::l1::{EmbeddedL1, L1Config};
 use opal_execution::Chain;
+use opal_execution::rpc::RpcConfig;
 use opal_governance::{DevAccounts, Intent, TEST_MNEMONIC, devnet_genesis};
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SequencerConfig, full};
 use opal_service::metrics::Metrics;
@@ -56,6 +57,9 @@ async fn start() -> Net {
         },
         chain: Chain::from_genesis(&genesis.l2_genesis).unwrap(),
         rpc: endpoint(),
+        methods: RpcConfig::default(),
+        #[cfg(unix)]
+        ipc: None,
         rollup_rpc: endpoint(),
     };
     let sequencer =

@@ -83,6 +83,10 @@ pub enum NodeError {
     /// A server could not be started.
     #[error(transparent)]
     Rpc(#[from] opal_service::rpc_server::RpcServerError),
+    /// The Unix socket can't be opened.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Ipc(#[from] opal_service::ipc::IpcError),
     /// Two RPC methods have the same name.
     #[error(transparent)]
     RpcMethod(#[from] jsonrpsee::core::RegisterMethodError),

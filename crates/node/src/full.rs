@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use opal_da::L1Client;
+use opal_execution::rpc::RpcConfig;
 use opal_execution::{Chain, LocalEngine};
+#[cfg(unix)]
+use opal_service::ipc::{IpcConfig, IpcHandle};
 use opal_service::metrics::Metrics;
 use opal_service::rpc_server::RpcEndpoint;
 use opal_service::{RpcHandle, Shutdown};
@@ -19,6 +22,11 @@ pub struct FullNodeConfig {
     pub chain: Arc<Chain>,
     /// Where the execution JSON-RPC listens.
     pub rpc: RpcEndpoint,
+    /// Limits of the execution JSON-RPC.
+    pub methods: RpcConfig,
+    /// The Unix socket of the execution JSON-RPC.
+    #[cfg(unix)]
+    pub ipc: Option<IpcConfig>,
     /// Where the rollup RPC listens.
     pub rollup_rpc: RpcEndpoint,
 }
@@ -32,6 +40,9 @@ pub struct FullNode {
     pub node: NodeHandle,
     /// The execution JSON-RPC server.
     pub rpc: RpcHandle,
+    /// The Unix socket, if there is one.
+    #[cfg(unix)]
+    pub ipc: Option<IpcHandle>,
 }
 
 /// Starts the rollup node over a chain and answers on both RPCs.
@@ -49,7 +60,15 @@ pub async fn start(
     let node =
         crate::start(config.node, config.rollup_rpc, Arc::new(engine), l1, metrics, shutdown)
             .await?;
-    let module = opal_execution::rpc::module(chain.clone());
+    let module = opal_execution::rpc::module_with(chain.clone(), config.methods);
+    #[cfg(unix)]
+    let ipc = config.ipc.map(|ipc| opal_service::ipc::serve(ipc, module.clone())).transpose()?;
     let rpc = config.rpc.serve(module)?;
-    Ok(FullNode { chain, node, rpc })
+    Ok(FullNode {
+        chain,
+        node,
+        rpc,
+        #[cfg(unix)]
+        ipc,
+    })
 }

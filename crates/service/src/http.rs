@@ -10,6 +10,7 @@ use alloy_rpc_client::RpcClient;
 use alloy_transport::layers::RetryBackoffLayer;
 use alloy_transport::{RpcError, TransportError, TransportErrorKind};
 use reqwest::Client;
+use serde_json::Value;
 use url::{Host, Url};
 
 /// Why a client could not be made.
@@ -86,6 +87,37 @@ pub fn provider(url: &Url) -> Result<DynProvider, HttpError> {
         .layer(RetryBackoffLayer::new(4, 250, 100_000))
         .http_with_client(http_client(url)?, url.clone());
     Ok(RootProvider::<Ethereum>::new(client).erased())
+}
+
+/// The error of a [`raw_call`]: what the node answered, or -32000 and why it did not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (code {code})")]
+pub struct RawCallError {
+    /// JSON-RPC's code.
+    pub code: i32,
+    /// The node's text, or what went wrong on the way.
+    pub message: String,
+    /// What the node added.
+    pub data: Option<Value>,
+}
+
+/// Calls a method that no type describes.
+///
+/// # Errors
+/// When the node answers with one, or not at all.
+pub async fn raw_call(
+    provider: &DynProvider,
+    method: &'static str,
+    params: Value,
+) -> Result<Value, RawCallError> {
+    provider.raw_request(method.into(), params).await.map_err(|error| match error.as_error_resp() {
+        Some(payload) => RawCallError {
+            code: i32::try_from(payload.code).unwrap_or(-32000),
+            message: payload.message.to_string(),
+            data: payload.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()),
+        },
+        None => RawCallError { code: -32000, message: error_text(&error), data: None },
+    })
 }
 
 /// What went wrong in a JSON-RPC call, without the URL, which may hold an access key.

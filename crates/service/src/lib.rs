@@ -3,7 +3,7 @@
 //! - [`Shutdown`]: one cancellation token and task tracker; a critical task's end stops the
 //!   process with a named reason.
 //! - [`logging`]: `tracing` to stderr, text or JSON, and the live status line of a terminal.
-//! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port.
+//! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port, [`access`]: who may call it.
 //! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
 //! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
@@ -12,6 +12,7 @@
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
 
+pub mod access;
 pub mod duration;
 pub mod files;
 pub mod http;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use jsonrpsee::server::{
 };
 use jsonrpsee::types::SubscriptionId;
 use tower::{Layer, Service};
-use tower_http::cors::{Any, CorsLayer};
 
+use crate::access::{self, AccessLayer, Names};
 use crate::jwt::{JwtLayer, JwtSecret};
 
 /// Where and within which limits a server answers.
@@ -34,16 +35,24 @@ pub struct RpcServerConfig {
     pub max_connections: u32,
     /// Subscriptions on one WebSocket connection.
     pub max_subscriptions: u32,
-    /// Whether browsers on any origin may call (a devnet's wish, not a public node's).
-    pub any_origin: bool,
     /// The secret that signs the token of each request; anybody may call without one.
     pub jwt: Option<JwtSecret>,
+    /// Origins of web pages that may call (geth's `--http.corsdomain`).
+    pub origins: Names,
+    /// What the `Host` header may name besides IP addresses (geth's `--http.vhosts`).
+    pub hosts: Names,
+    /// Origins that may open a WebSocket (geth's `--ws.origins`).
+    pub ws_origins: Names,
+    /// Namespaces that are served (geth's `--http.api`); all, when none is named.
+    pub namespaces: Names,
 }
 
 impl RpcServerConfig {
     /// Limits fit for a devnet or a private node: 16 MiB requests, 160 MiB responses, batches of
-    /// 1000, 500 connections; any origin only on a loopback address.
-    pub const fn new(addr: SocketAddr, flag: &'static str) -> Self {
+    /// 1000, 500 connections. On a loopback address any origin may call, by the name `localhost`;
+    /// elsewhere no foreign one, by any name.
+    pub fn new(addr: SocketAddr, flag: &'static str) -> Self {
+        let local = addr.ip().is_loopback();
         Self {
             addr,
             flag,
@@ -52,8 +61,11 @@ impl RpcServerConfig {
             max_batch: 1000,
             max_connections: 500,
             max_subscriptions: 1024,
-            any_origin: addr.ip().is_loopback(),
             jwt: None,
+            origins: if local { Names::any() } else { Names::default() },
+            hosts: if local { Names::new(["localhost"]) } else { Names::any() },
+            ws_origins: Names::any(),
+            namespaces: Names::default(),
         }
     }
 }
@@ -142,10 +154,16 @@ pub fn serve_on(
 ) -> Result<RpcHandle, RpcServerError> {
     let error = |source| RpcServerError::Bind { addr: config.addr, flag: config.flag, source };
     let local_addr = listener.local_addr().map_err(error)?;
-    let cors = config
-        .any_origin
-        .then(|| CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any));
     let jwt = config.jwt.clone().map(JwtLayer);
+    let access = AccessLayer {
+        hosts: Arc::new(config.hosts.clone()),
+        ws_origins: Arc::new(config.ws_origins.clone()),
+    };
+    let middleware = tower::ServiceBuilder::new()
+        .layer(access)
+        .option_layer(access::cors(&config.origins))
+        .layer(HealthLayer)
+        .option_layer(jwt);
     let settings = ServerConfig::builder()
         .max_request_body_size(config.max_request_bytes)
         .max_response_body_size(config.max_response_bytes)
@@ -158,13 +176,31 @@ pub fn serve_on(
         .build();
     let server = Server::builder()
         .set_config(settings)
-        .set_http_middleware(
-            tower::ServiceBuilder::new().option_layer(cors).layer(HealthLayer).option_layer(jwt),
-        )
+        .set_http_middleware(middleware)
         .build_from_tcp(listener)
         .map_err(error)?
-        .start(methods);
+        .start(served(methods.into(), &config.namespaces));
     Ok(RpcHandle { local_addr, server })
+}
+
+/// The methods of these namespaces; all, when none is named.
+fn served(methods: Methods, namespaces: &Names) -> Methods {
+    if namespaces.is_empty() {
+        return methods;
+    }
+    let left_out: Vec<&'static str> = methods
+        .method_names()
+        .filter(|name| !namespaces.allow(name.split('_').next().unwrap_or(name)))
+        .collect();
+    let mut module = RpcModule::new(());
+    // Nothing is in the module yet that a name could collide with.
+    if let Err(error) = module.merge(methods) {
+        tracing::error!(target: "opal::rpc", %error, "methods not served");
+    }
+    for name in left_out {
+        module.remove_method(name);
+    }
+    module.into()
 }
 
 /// Subscription ids in hexadecimal: Ethereum clients take nothing but strings there.
@@ -319,6 +355,55 @@ mod tests {
         let body: serde_json::Value =
             post(Some(secret.token())).await.unwrap().json().await.unwrap();
         assert_eq!(body["result"], "901");
+    }
+
+    #[tokio::test]
+    async fn foreign_hosts_and_origins_are_refused() {
+        let config = RpcServerConfig {
+            origins: Names::new(["https://*.example.org"]),
+            ws_origins: Names::new(["https://app.example.org"]),
+            namespaces: Names::new(["web3"]),
+            ..loopback(0)
+        };
+        let mut methods = module();
+        methods.register_method("web3_sha3", |_, _, _| "0x").unwrap();
+        let server = serve(&config, methods).unwrap();
+        let url = server.http_url();
+        let client = http_client(&url.parse().unwrap()).unwrap();
+        let post = |method: &str, headers: &[(&'static str, &'static str)]| {
+            let call = serde_json::json!({"jsonrpc":"2.0","id":1,"method":method,"params":[]});
+            let request = client.post(&url).json(&call);
+            let request = headers
+                .iter()
+                .fold(request, |request, (name, value)| request.header(*name, *value));
+            async move { request.send().await.unwrap() }
+        };
+        for (host, status) in [("localhost", 200), ("127.0.0.1", 200), ("evil.example", 403)] {
+            assert_eq!(post("web3_sha3", &[("host", host)]).await.status(), status, "{host}");
+        }
+        for (origin, allowed) in [("https://a.example.org", true), ("https://evil.example", false)]
+        {
+            let response = post("web3_sha3", &[("origin", origin)]).await;
+            let header = response.headers().contains_key("access-control-allow-origin");
+            assert_eq!(header, allowed, "{origin}");
+        }
+        for (origin, status) in [("https://app.example.org", 101), ("https://a.example.org", 403)] {
+            let upgrade = client.get(&url).headers(
+                [
+                    ("connection", "upgrade"),
+                    ("upgrade", "websocket"),
+                    ("sec-websocket-version", "13"),
+                    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                    ("origin", origin),
+                ]
+                .into_iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect(),
+            );
+            assert_eq!(upgrade.send().await.unwrap().status(), status, "{origin}");
+        }
+        let left_out: serde_json::Value = post("net_version", &[]).await.json().await.unwrap();
+        assert_eq!(left_out["error"]["code"], -32601);
     }
 
     #[tokio::test]

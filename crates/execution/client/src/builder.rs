@@ -12,6 +12,7 @@ use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
 use crate::chain::Chain;
 use crate::pool::{PooledTransaction, Sidecar, Unmet};
 use crate::rules;
+use crate::senders::senders;
 
 /// A built block with what the consensus side needs beside it.
 #[derive(Clone, Debug)]
@@ -77,10 +78,14 @@ pub(crate) fn forced_transactions(
         if !input.is_empty() {
             return Err(fail("bytes after the end of the transaction".into()));
         }
-        let sender = tx.recover().map_err(|error| fail(error.to_string()))?;
-        Ok((tx, sender))
+        Ok(tx)
     };
-    attributes.transactions.as_deref().unwrap_or_default().iter().enumerate().map(decode).collect()
+    let raw = attributes.transactions.as_deref().unwrap_or_default();
+    let transactions: Vec<_> = raw.iter().enumerate().map(decode).collect::<Result<_, _>>()?;
+    let senders = senders(&transactions, |_| None).map_err(|error| {
+        BuildError::ForcedTransaction { index: error.index, reason: error.reason }
+    })?;
+    Ok(transactions.into_iter().zip(senders).collect())
 }
 
 /// Whether the attributes fit the fork at their time.

@@ -18,6 +18,7 @@ mod payload_id;
 mod pool;
 pub mod rpc;
 mod rules;
+mod senders;
 pub mod state_store;
 #[cfg(test)]
 mod testing;

@@ -18,6 +18,7 @@ use crate::builder::DaLimits;
 use crate::disk::DiskError;
 use crate::pool::{PoolConfig, PoolHead, TxPool};
 use crate::rules;
+use crate::senders::senders;
 use durable::Durable;
 pub use durable::StorageConfig;
 pub use store::StoredBlock;
@@ -409,14 +410,9 @@ impl Chain {
 
     /// Senders of a block's transactions; those that the pool knows need no recovery.
     fn senders(&self, block: &SealedBlock) -> Result<Vec<Address>, ChainError> {
-        let transactions = &block.block.body.transactions;
-        let recover = |tx: &opal_protocol::TxEnvelope| match self.pool.get(&tx.tx_hash()) {
-            Some(pooled) => Ok(pooled.sender()),
-            None => tx.recover().map_err(|error| {
-                ChainError::InvalidBlock(format!("transaction {}: {error}", tx.tx_hash()))
-            }),
-        };
-        transactions.iter().map(recover).collect()
+        let known = |tx: &opal_protocol::TxEnvelope| Some(self.pool.get(&tx.tx_hash())?.sender());
+        senders(&block.block.body.transactions, known)
+            .map_err(|error| ChainError::InvalidBlock(error.to_string()))
     }
 
     /// Moves head and labels, tells the pool and the subscribers. The caller has checked that all

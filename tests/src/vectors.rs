@@ -126,6 +126,14 @@ impl Vectors {
         folders
     }
 
+    /// Adds a test that needs no vectors: of how they are read.
+    pub fn test(&mut self, name: &str, check: impl FnOnce() + Send + 'static) {
+        self.trials.push(Trial::test(format!("vectors::{name}"), move || {
+            check();
+            Ok(())
+        }));
+    }
+
     /// Adds one test for a folder as a whole, which gets its path.
     pub fn whole(
         &mut self,

@@ -430,6 +430,15 @@ impl<'a> BlockExecutor<'a> {
         })
     }
 
+    /// The state after the transactions so far, without what comes after the last of a block.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn into_state(mut self) -> Result<State, StateError> {
+        let changes = self.evm.ctx.journal_mut().finalize();
+        self.evm.ctx.journaled_state.database.state.apply(changes)
+    }
+
     fn after_transactions(&mut self) -> Result<Vec<Bytes>, BlockError> {
         let mut requests = Vec::new();
         let deposit_contract = match &self.spec.rules {

@@ -19,6 +19,8 @@ use crate::{BlockError, BlockInput, ChainSpec, Parent, State, TxError};
 const MAX_BLOCK_SIZE: usize = 8_388_608;
 /// Longest `extraData` of a block.
 const MAX_EXTRA_DATA: usize = 32;
+/// Highest gas limit of a block.
+const MAX_GAS_LIMIT: u64 = i64::MAX as u64;
 /// Lowest gas limit of an L1 block.
 const MIN_GAS_LIMIT: u64 = 5_000;
 
@@ -171,6 +173,14 @@ fn check_before(spec: &ChainSpec, parent: Parent<'_>, block: &Block) -> Result<(
     if header.extra_data.len() > MAX_EXTRA_DATA {
         let expected = format!("at most {MAX_EXTRA_DATA} bytes");
         return Err(mismatch(number, HeaderField::ExtraData, expected, &header.extra_data));
+    }
+    if header.gas_limit > MAX_GAS_LIMIT {
+        let expected = format!("at most {MAX_GAS_LIMIT}");
+        return Err(mismatch(number, HeaderField::GasLimit, expected, header.gas_limit));
+    }
+    if !block.body.ommers.is_empty() {
+        let got = format!("that of {} headers", block.body.ommers.len());
+        return Err(mismatch(number, HeaderField::OmmersHash, "of an empty list", got));
     }
     presence(
         header,

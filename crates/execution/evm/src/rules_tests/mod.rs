@@ -355,6 +355,15 @@ fn every_header_field_is_checked() {
             error => panic!("{field}: {error}"),
         }
     }
+    // op-geth and geth (`verifyHeader`) have a bound for both layers.
+    let mut wrong = (*block.block).clone();
+    wrong.header.gas_limit = 1 << 63;
+    let error = chain.verify(&wrong, &[ALICE]).unwrap_err();
+    assert!(matches!(error, BlockError::Header { field: HeaderField::GasLimit, .. }), "{error}");
+    let mut wrong = (*block.block).clone();
+    wrong.body.ommers.push(wrong.header.clone());
+    let error = chain.verify(&wrong, &[ALICE]).unwrap_err();
+    assert!(matches!(error, BlockError::Header { field: HeaderField::OmmersHash, .. }), "{error}");
     let mut wrong = (*block.block).clone();
     wrong.header.extra_data = bytes!("00000000fa00000006");
     assert!(matches!(chain.verify(&wrong, &[ALICE]), Err(BlockError::ExtraData(_))));

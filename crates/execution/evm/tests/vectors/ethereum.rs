@@ -1,5 +1,5 @@
-//! Ethereum's own tests, in archives or as single files: state tests, transactions, tries and RLP,
-//! told apart by what is in them.
+//! Ethereum's own tests, in archives or as single files: state tests, blockchains, transactions, tries
+//! and RLP, told apart by what is in them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,10 +9,10 @@ use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
 use opal_evm::trie::{Leaf, Trie};
 use opal_evm::{NoSource, genesis};
 use opal_protocol::TxEnvelope;
-use opal_tests::vectors::{Outcome, VectorFile, keys, optional, panic_text, parse, text};
+use opal_tests::vectors::{Outcome, VectorFile, keys, optional, panic_text, parse, text, uint};
 use serde_json::{Value, json};
 
-use crate::{spec, state_tests};
+use crate::{blockchains, spec, state_tests};
 
 /// How many failures of an archive are told.
 const TOLD: usize = 20;
@@ -73,7 +73,12 @@ pub fn check(file: &VectorFile) -> Outcome {
 
 fn run_other(path: &str, test: &Value) -> Test {
     let has = |key| optional(test, key).is_some();
-    if has("txbytes") && has("result") {
+    if has("network") && has("blocks") {
+        blockchains::run(test)
+    } else if has("network") && has("engineNewPayloads") {
+        // The same chains as those of blocks, in the form of calls of the Engine API.
+        Test::Left
+    } else if has("txbytes") && has("result") {
         transaction_test(test)
     } else if has("root") && has("in") {
         trie_test(path, test)
@@ -194,16 +199,43 @@ fn big_endian(decimal: &str) -> Vec<u8> {
     bytes
 }
 
-/// Ethereum's forks that an L1 can have, newest first, with the keys of what they add.
-const FORKS: [(&str, &[&str]); 3] =
-    [("Cancun", &["shanghaiTime", "cancunTime"]), ("Shanghai", &["shanghaiTime"]), ("Paris", &[])];
+/// Ethereum's forks that an L1 can have, with the key of each in a genesis file.
+const FORKS: [(&str, &str); 10] = [
+    ("Paris", ""),
+    ("Shanghai", "shanghaiTime"),
+    ("Cancun", "cancunTime"),
+    ("Prague", "pragueTime"),
+    ("Osaka", "osakaTime"),
+    ("BPO1", "bpo1Time"),
+    ("BPO2", "bpo2Time"),
+    ("BPO3", "bpo3Time"),
+    ("BPO4", "bpo4Time"),
+    ("BPO5", "bpo5Time"),
+];
 
-/// The configuration of an L1 with this fork; `None` for forks before the merge.
-pub fn config_of(fork: &str) -> Option<Value> {
-    let (_, keys) = FORKS.iter().find(|(name, _)| *name == fork)?;
-    let mut config = json!({"chainId": 1});
-    for key in *keys {
-        config[key] = 0.into();
+/// The configuration of an L1 with this fork, or that changes to it at 15,000 seconds; `None` where
+/// there is a fork before the merge, or one that is not known. `own` is the test's configuration.
+pub fn config_of(network: &str, own: &Value) -> Option<Value> {
+    let (from, to) = match network.strip_suffix("AtTime15k") {
+        Some(change) => change.split_once("To")?,
+        None => (network, network),
+    };
+    let place = |name: &str| {
+        let name = if name == "Merge" { "Paris" } else { name };
+        FORKS.iter().position(|(fork, _)| *fork == name)
+    };
+    let (from, to) = (place(from)?, place(to)?);
+    let id = optional(own, "chainid").map_or(1, uint);
+    let mut config = json!({"chainId": id});
+    for (index, (_, key)) in FORKS.iter().enumerate().take(to + 1).skip(1) {
+        config[*key] = if index > from { 15_000 } else { 0 }.into();
+    }
+    for (fork, params) in own["blobSchedule"].as_object().into_iter().flatten() {
+        config["blobSchedule"][fork.to_lowercase()] = json!({
+            "target": uint(&params["target"]),
+            "max": uint(&params["max"]),
+            "baseFeeUpdateFraction": uint(&params["baseFeeUpdateFraction"]),
+        });
     }
     Some(config)
 }
@@ -218,7 +250,10 @@ fn has_large_price(raw: &[u8]) -> bool {
 
 /// A transaction from a sender who can pay: it is valid, with hash and sender, or not.
 fn transaction_test(test: &Value) -> Test {
-    let newest = FORKS.iter().find_map(|(fork, _)| Some((*fork, optional(&test["result"], fork)?)));
+    let newest = FORKS.iter().rev().find_map(|(fork, _)| {
+        let result = optional(&test["result"], fork)?;
+        Some((*fork, result))
+    });
     let Some((fork, result)) = newest else { return Test::Left };
     let raw: Bytes = parse(&test["txbytes"]);
     let expected = optional(result, "exception").is_none();
@@ -240,7 +275,7 @@ fn transaction_test(test: &Value) -> Test {
         // More than anyone can own: well-formed, but in no block.
         return Test::Left;
     }
-    let config = config_of(fork).unwrap();
+    let config = config_of(fork, &Value::Null).unwrap();
     let account = json!({"balance": U256::MAX, "nonce": U256::from(tx.nonce())});
     let alloc = json!({
         "config": config,

@@ -2,8 +2,10 @@
 //! own tests. How the files are found, and what fails: see `opal_tests::vectors`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
+mod blockchains;
 mod ethereum;
 mod exec;
+mod exec_generated;
 mod fees;
 mod state_tests;
 
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     vectors.folder("evm", ethereum::check);
     vectors.folder("exec", exec::check);
     vectors.folder("fees", fees::check);
+    vectors.test("blocks of every fork with recorded witnesses", exec_generated::every_fork);
+    vectors.test("a wrong header field is named", exec_generated::wrong_field);
     vectors.run()
 }
 

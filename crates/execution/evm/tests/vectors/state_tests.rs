@@ -6,7 +6,9 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_rlp::Encodable;
-use opal_evm::{BlockExecutor, BlockInput, ChainSpec, Parent, State, genesis};
+use opal_evm::{
+    BlockExecutor, BlockInput, ChainSpec, Parent, State, genesis, next_excess_blob_gas,
+};
 use opal_protocol::TxEnvelope;
 use opal_tests::vectors::{list, optional, parse, text, uint};
 use serde_json::{Value, json};
@@ -19,7 +21,7 @@ pub fn run_all(name: &str, test: &Value, run: &mut dyn FnMut(&str, &dyn Fn() -> 
     for (fork, cases) in test["post"].as_object().into_iter().flatten() {
         for case in list(cases) {
             let name = format!("{name} {fork} {}", case["indexes"]);
-            run(&name, &|| match config_of(fork) {
+            run(&name, &|| match config_of(fork, &test["config"]) {
                 Some(config) => run_case(test, case, config),
                 None => Test::Left,
             });
@@ -56,21 +58,33 @@ pub fn in_block<T>(
 /// A parent whose child at `time` has the base fee and the excess blob gas of the environment.
 fn parent(spec: &ChainSpec, env: &Value, time: u64, gas_limit: u64) -> Header {
     let number = uint(&env["currentNumber"]);
-    let blobs = spec.blob_params(time);
-    Header {
+    let excess = optional(env, "currentExcessBlobGas").map_or(0, uint);
+    let mut parent = Header {
         number: number.checked_sub(1).expect("the first block has no transactions"),
         timestamp: time - 1,
         gas_limit,
         // As much as is aimed at, so that the base fee stays.
         gas_used: gas_limit / 2,
         base_fee_per_gas: Some(optional(env, "currentBaseFee").map_or(0, uint)),
-        excess_blob_gas: blobs.map(|params| {
-            let excess = optional(env, "currentExcessBlobGas").map_or(0, uint);
-            excess + params.target_blob_count * DATA_GAS_PER_BLOB
-        }),
-        blob_gas_used: blobs.map(|_| 0),
         ..Default::default()
+    };
+    let Some(params) = spec.blob_params(time) else { return parent };
+    // An empty parent takes the target off; where blobs are cheap next to gas, a full one adds what
+    // is above the target, and an empty one changes nothing (EIP-7918).
+    let blobs = |count: u64| count * DATA_GAS_PER_BLOB;
+    let surplus = blobs(params.max_blob_count - params.target_blob_count);
+    for (before, used) in [
+        (excess + blobs(params.target_blob_count), 0),
+        (excess, 0),
+        (excess.saturating_sub(surplus), blobs(params.max_blob_count)),
+    ] {
+        parent.excess_blob_gas = Some(before);
+        parent.blob_gas_used = Some(used);
+        if next_excess_blob_gas(spec, &parent, time) == Some(excess) {
+            return parent;
+        }
     }
+    panic!("no parent gives an excess blob gas of {excess}")
 }
 
 fn run_case(test: &Value, case: &Value, config: Value) -> Test {
@@ -87,19 +101,19 @@ fn run_case(test: &Value, case: &Value, config: Value) -> Test {
     if let (Ok((_, sender)), Some(named)) = (&tx, optional(&test["transaction"], "sender")) {
         assert_eq!(*sender, parse::<Address>(named));
     }
-    let (outcome, executed) = in_block(&spec, &test["env"], &state, |mut executor| {
+    let (outcome, (after, logs)) = in_block(&spec, &test["env"], &state, |mut executor| {
         let outcome = tx.and_then(|(tx, sender)| {
             executor.transact(&tx, sender).map_err(|error| error.to_string())
         });
-        (outcome, executor.finish().unwrap())
+        let logs = executor.receipts().first().map(|receipt| receipt.logs.clone());
+        (outcome, (executor.into_state().unwrap(), logs.unwrap_or_default()))
     });
     let refused = optional(case, "expectException").is_some();
     assert_eq!(outcome.is_err(), refused, "{outcome:?}");
-    if executed.state.root() != parse::<B256>(&case["hash"]) && unreachable(&test["pre"]) {
+    if after.root() != parse::<B256>(&case["hash"]) && unreachable(&test["pre"]) {
         return Test::Left;
     }
-    assert_eq!(executed.state.root(), parse::<B256>(&case["hash"]), "{outcome:?}");
-    let logs = executed.receipts.first().map(|receipt| receipt.logs.clone()).unwrap_or_default();
+    assert_eq!(after.root(), parse::<B256>(&case["hash"]), "{outcome:?}");
     let mut rlp = Vec::new();
     logs.encode(&mut rlp);
     assert_eq!(keccak256(rlp), parse::<B256>(&case["logs"]), "{outcome:?}");
@@ -108,7 +122,7 @@ fn run_case(test: &Value, case: &Value, config: Value) -> Test {
 
 /// Whether a state holds storage where there is neither code nor a nonce, which no chain can reach.
 /// EIP-7610 forbids to create contracts there; the EVM at hand does not ask.
-fn unreachable(pre: &Value) -> bool {
+pub fn unreachable(pre: &Value) -> bool {
     pre.as_object().into_iter().flatten().any(|(_, account)| {
         account["storage"].as_object().is_some_and(|storage| !storage.is_empty())
             && optional(account, "nonce").is_none_or(|nonce| uint(nonce) == 0)

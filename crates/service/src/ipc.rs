@@ -502,7 +502,7 @@ mod tests {
         }
         assert!(Splitter::new(100).feed(b" 7")[0].is_err());
         assert!(Splitter::new(3).feed(b"[123]")[0].is_err());
-        assert!(Splitter::new(100).feed(b"[}]").iter().all(Result::is_ok));
+        assert!(Splitter::new(100).feed(b"[}").iter().all(Result::is_ok));
     }
 
     #[tokio::test]

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alloy_genesis::Genesis;
 use clap::Args;
 use eyre::{WrapErr, bail};
-use opal_execution::{Chain, LocalEngine, engine_api, rpc};
+use opal_execution::{
+    Chain, ChainConfig, ChainSpec, LocalEngine, engine_api, register_pool_metrics, rpc,
+};
 use opal_governance::genesis_file;
 use opal_protocol::registry;
 use opal_service::access::Names;
@@ -23,6 +26,7 @@ use tracing::info;
 use crate::data_dir::DataDir;
 use crate::network::{Overrides, genesis_of};
 use crate::rpc_args::RpcArgs;
+use crate::txpool::TxPoolArgs;
 
 /// Largest request on the Engine API, in bytes, as geth has it: a payload is a whole block.
 const MAX_ENGINE_REQUEST: u32 = 128 * 1024 * 1024;
@@ -91,6 +95,8 @@ pub(crate) struct ExecutionArgs {
     metrics_port: Option<u16>,
     #[command(flatten)]
     rpc: RpcArgs,
+    #[command(flatten)]
+    txpool: TxPoolArgs,
 }
 
 pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
@@ -119,6 +125,8 @@ pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Resul
     }
 
     let chain = load(&args)?;
+    register_pool_metrics(&metrics, "execution", chain.clone());
+    args.txpool.keep(&chain, &args.data, shutdown)?;
     let methods = rpc::module_with(chain.clone(), args.rpc.methods()?);
     let mut engine = engine_api::module(LocalEngine::new(chain.clone()));
     engine.merge(methods.clone())?;
@@ -149,7 +157,7 @@ fn load(args: &ExecutionArgs) -> eyre::Result<Arc<Chain>> {
         if !file.has_config {
             bail!("{}: it has no config section; name its chain with --network", context());
         }
-        return Chain::from_genesis(&file.genesis).wrap_err_with(context);
+        return in_memory(&file.genesis, &args.txpool).wrap_err_with(context);
     };
     let preset = registry::find(name).wrap_err("--network")?;
     let context = || format!("--network {name}");
@@ -163,9 +171,15 @@ fn load(args: &ExecutionArgs) -> eyre::Result<Arc<Chain>> {
     let file = genesis_file::parse(&json).wrap_err_with(context)?;
     drop(json);
     let genesis = file.of_chain(&config).wrap_err_with(context)?;
-    let chain = Chain::from_genesis(&genesis).wrap_err_with(context)?;
+    let chain = in_memory(&genesis, &args.txpool).wrap_err_with(context)?;
     genesis_file::check_hash(chain.genesis().hash, &config).wrap_err_with(context)?;
     Ok(chain)
+}
+
+fn in_memory(genesis: &Genesis, txpool: &TxPoolArgs) -> eyre::Result<Arc<Chain>> {
+    let spec = ChainSpec::from_genesis(genesis)?;
+    let config = ChainConfig { pool: txpool.config(), ..ChainConfig::default() };
+    Ok(Chain::with_config(spec, genesis, config)?)
 }
 
 /// Keeps the metrics, and tells of the head now and then, until the end.
@@ -174,9 +188,6 @@ fn watch(chain: Arc<Chain>, metrics: &Metrics, shutdown: &Shutdown) {
     let head = gauge("head", "Number of the newest block.");
     let safe = gauge("safe", "Number of the safe block.");
     let finalized = gauge("finalized", "Number of the finalized block.");
-    let pending = gauge("pool_pending", "Transactions that could be in the next block.");
-    let queued = gauge("pool_queued", "Transactions that wait for others.");
-    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let stop = shutdown.token();
     shutdown.spawn("execution metrics", async move {
         let (mut told, mut told_at) = (chain.head().hash, Instant::now());
@@ -189,9 +200,6 @@ fn watch(chain: Arc<Chain>, metrics: &Metrics, shutdown: &Shutdown) {
             head.set(newest.header().number.cast_signed());
             safe.set(chain.safe().header().number.cast_signed());
             finalized.set(chain.finalized().header().number.cast_signed());
-            let (executable, waiting) = chain.pool().status();
-            pending.set(count(executable));
-            queued.set(count(waiting));
             if newest.hash != told && told_at.elapsed() >= TELL {
                 info!(target: "opal::execution", number = newest.header().number,
                     hash = %newest.hash, safe = chain.safe().header().number, "head");

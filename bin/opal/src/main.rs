@@ -14,6 +14,7 @@ mod node;
 mod rpc_args;
 mod safe_db;
 mod tool;
+mod txpool;
 mod up;
 mod upgrades;
 

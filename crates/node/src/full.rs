@@ -57,6 +57,7 @@ pub async fn start(
 ) -> Result<FullNode, NodeError> {
     let chain = config.chain;
     let engine = LocalEngine::new(chain.clone());
+    opal_execution::register_pool_metrics(metrics, config.node.name, chain.clone());
     let node =
         crate::start(config.node, config.rollup_rpc, Arc::new(engine), l1, metrics, shutdown)
             .await?;

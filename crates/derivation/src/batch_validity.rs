@@ -344,17 +344,16 @@ pub(crate) fn go_on_with_span_batch(
         },
     };
     // Where the span overlaps the safe chain, it must say what the chain says.
-    while comparison.next <= ctx.safe_head.number {
+    while comparison.next <= ctx.safe_head.number && span.timestamp_at(&comparison.at).is_some() {
         let number = comparison.next;
         let mut at = comparison.at;
-        let Some(block) = span.take_head(&mut at) else { break };
         let Some(safe) = ctx.safe_blocks.get(&number) else {
             *left = Some(comparison);
             return Verdict::NeedL2Block(number);
         };
-        if safe.transactions.len() != block.tx_count
+        let Some(block) = span.take_block(&mut at) else { break };
+        if safe.transactions != block.transactions
             || safe.reference.l1_origin.number != block.epoch_num
-            || safe.transactions != block.transactions()
         {
             return Verdict::Drop(DropReason::Overlap(number));
         }

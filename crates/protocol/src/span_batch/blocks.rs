@@ -43,16 +43,11 @@ pub struct SpanHead<'a> {
     /// Number of transactions.
     pub tx_count: usize,
     span: &'a SpanBatch,
-    /// Before the first of them.
+    /// Before the first of them, if the span has set-code transactions.
     at: SpanPosition,
 }
 
 impl SpanHead<'_> {
-    /// The raw EIP-2718 transactions. They share their memory.
-    pub fn transactions(&self) -> Vec<Bytes> {
-        self.span.take_transactions(&mut { self.at }, self.tx_count)
-    }
-
     /// Position of the first set-code transaction in the block.
     pub fn set_code_at(&self) -> Option<usize> {
         let mut at = self.at;
@@ -195,7 +190,7 @@ impl SpanBatch {
         Some(SpanBlock { epoch_num, timestamp, transactions: self.take_transactions(at, tx_count) })
     }
 
-    /// The same without making the transactions.
+    /// The same without the transactions, which are looked at only as far as is needed to pass them.
     pub fn take_head(&self, at: &mut SpanPosition) -> Option<SpanHead<'_>> {
         let head = self.begin_block(at)?;
         for _ in 0..head.tx_count {
@@ -210,10 +205,13 @@ impl SpanBatch {
         core::iter::from_fn(move || self.take_block(&mut at))
     }
 
-    /// The blocks without their transactions, in order.
+    /// The blocks without their transactions, in order. The columns of the transactions are looked
+    /// at only if there are set-code transactions.
     pub fn heads(&self) -> impl Iterator<Item = SpanHead<'_>> {
         let mut at = self.start();
-        core::iter::from_fn(move || self.take_head(&mut at))
+        core::iter::from_fn(move || {
+            if self.raw.set_code { self.take_head(&mut at) } else { self.begin_block(&mut at) }
+        })
     }
 
     /// Moves a position before the transactions of its block.

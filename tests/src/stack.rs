@@ -169,6 +169,7 @@ pub fn separate_node(rollup: &Rollup) -> (Process, String, String) {
     command.arg("--rollup-config").arg(rollup.dir().join("rollup.json"));
     command.arg("--genesis").arg(rollup.dir().join("genesis.json"));
     command.args(["--rpc-port", "0", "--rollup-port", "0"]);
+    command.arg("--data-dir").arg(rollup.dir().join("node"));
     let mut node = Process::start("opal node", &mut command);
     let (rpc, rollup_rpc) = urls(&mut node, ["rpc", "rollup_rpc"]).into();
     (node, rpc, rollup_rpc)

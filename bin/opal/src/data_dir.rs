@@ -1,14 +1,15 @@
-//! Where Opal keeps data files: genesis files and upgrade bundles.
+//! Where Opal keeps data: chains, genesis files and upgrade bundles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use alloy_primitives::B256;
 use clap::Args;
-use eyre::bail;
+use eyre::{WrapErr, bail, eyre};
 
 /// The flag of every command that reads or writes data files.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DataDir {
-    /// Directory of genesis files and upgrade bundles [default: `opal` in the user's data
+    /// Directory of chains, genesis files and upgrade bundles [default: `opal` in the user's data
     /// directory, ~/.local/share].
     #[arg(
         long,
@@ -40,4 +41,55 @@ impl DataDir {
     pub(crate) fn genesis(&self) -> eyre::Result<PathBuf> {
         Ok(self.path()?.join("genesis"))
     }
+
+    /// The directory of one chain's blocks and state.
+    pub(crate) fn execution(&self, chain_id: u64, genesis: B256) -> eyre::Result<PathBuf> {
+        Ok(self.path()?.join(EXECUTION).join(format!("{chain_id}-{genesis}")))
+    }
+
+    /// The directory of the chain with this id, or of the only one that there is.
+    pub(crate) fn find_execution(&self, chain_id: Option<u64>) -> eyre::Result<PathBuf> {
+        let root = self.path()?;
+        // The directory of a chain may be named itself.
+        if is_chain(&root) {
+            return Ok(root);
+        }
+        let root = root.join(EXECUTION);
+        let context = || format!("cannot read {}", root.display());
+        let mut found = Vec::new();
+        let entries = match std::fs::read_dir(&root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            entries => Some(entries.wrap_err_with(context)?),
+        };
+        for entry in entries.into_iter().flatten() {
+            let path = entry.wrap_err_with(context)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let id = name.split('-').next().and_then(|id| id.parse::<u64>().ok());
+            if is_chain(&path) && (chain_id.is_none() || id == chain_id) {
+                found.push(path);
+            }
+        }
+        found.sort();
+        match &found[..] {
+            [one] => Ok(one.clone()),
+            [] => {
+                Err(eyre!("no chain in {}; name a data directory with --data-dir", root.display()))
+            }
+            several => {
+                let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
+                bail!(
+                    "there are several chains; name one with --chain ID, or its directory with \
+                     --data-dir: {}",
+                    names.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// Folder of the chains.
+const EXECUTION: &str = "execution";
+
+fn is_chain(path: &Path) -> bool {
+    path.join("IDENTITY").is_file()
 }

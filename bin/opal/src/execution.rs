@@ -6,12 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy_genesis::Genesis;
 use clap::Args;
 use eyre::{WrapErr, bail};
-use opal_execution::{
-    Chain, ChainConfig, ChainSpec, LocalEngine, engine_api, register_pool_metrics, rpc,
-};
+use opal_execution::{Chain, ChainConfig, LocalEngine, engine_api, register_pool_metrics, rpc};
 use opal_governance::genesis_file;
 use opal_protocol::registry;
 use opal_service::access::Names;
@@ -26,6 +23,7 @@ use tracing::info;
 use crate::data_dir::DataDir;
 use crate::network::{Overrides, genesis_of};
 use crate::rpc_args::RpcArgs;
+use crate::storage::StorageArgs;
 use crate::txpool::TxPoolArgs;
 
 /// Largest request on the Engine API, in bytes, as geth has it: a payload is a whole block.
@@ -55,6 +53,8 @@ pub(crate) struct ExecutionArgs {
     overrides: Overrides,
     #[command(flatten)]
     data: DataDir,
+    #[command(flatten)]
+    storage: StorageArgs,
     /// Address of the Engine API.
     #[arg(long = "authrpc.addr", env = "OPAL_EXECUTION_AUTHRPC_ADDR", value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     authrpc_addr: IpAddr,
@@ -124,7 +124,10 @@ pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Resul
         info!(target: "opal::execution", url = %format!("http://{addr}/metrics"), "metrics");
     }
 
-    let chain = load(&args)?;
+    let args = Arc::new(args);
+    let loading = args.clone();
+    // Blocks of the journal are executed again, which takes its time.
+    let chain = tokio::task::spawn_blocking(move || load(&loading)).await??;
     register_pool_metrics(&metrics, "execution", chain.clone());
     args.txpool.keep(&chain, &args.data, shutdown)?;
     let methods = rpc::module_with(chain.clone(), args.rpc.methods()?);
@@ -144,7 +147,7 @@ pub(crate) async fn run(args: ExecutionArgs, shutdown: &Shutdown) -> eyre::Resul
     Ok(Box::new((auth, http, ipc)))
 }
 
-/// The chain, at its genesis.
+/// The chain, where it was left.
 fn load(args: &ExecutionArgs) -> eyre::Result<Arc<Chain>> {
     let Some(name) = &args.network else {
         if args.overrides.any() {
@@ -157,7 +160,8 @@ fn load(args: &ExecutionArgs) -> eyre::Result<Arc<Chain>> {
         if !file.has_config {
             bail!("{}: it has no config section; name its chain with --network", context());
         }
-        return in_memory(&file.genesis, &args.txpool).wrap_err_with(context);
+        let any = |_| Ok::<_, eyre::Report>(());
+        return args.storage.open(&args.data, &file.genesis, limits(args), any);
     };
     let preset = registry::find(name).wrap_err("--network")?;
     let context = || format!("--network {name}");
@@ -171,15 +175,13 @@ fn load(args: &ExecutionArgs) -> eyre::Result<Arc<Chain>> {
     let file = genesis_file::parse(&json).wrap_err_with(context)?;
     drop(json);
     let genesis = file.of_chain(&config).wrap_err_with(context)?;
-    let chain = in_memory(&genesis, &args.txpool).wrap_err_with(context)?;
-    genesis_file::check_hash(chain.genesis().hash, &config).wrap_err_with(context)?;
-    Ok(chain)
+    args.storage.open(&args.data, &genesis, limits(args), |hash| {
+        genesis_file::check_hash(hash, &config).wrap_err_with(context)
+    })
 }
 
-fn in_memory(genesis: &Genesis, txpool: &TxPoolArgs) -> eyre::Result<Arc<Chain>> {
-    let spec = ChainSpec::from_genesis(genesis)?;
-    let config = ChainConfig { pool: txpool.config(), ..ChainConfig::default() };
-    Ok(Chain::with_config(spec, genesis, config)?)
+fn limits(args: &ExecutionArgs) -> ChainConfig {
+    ChainConfig { pool: args.txpool.config(), ..ChainConfig::default() }
 }
 
 /// Keeps the metrics, and tells of the head now and then, until the end.

@@ -6,6 +6,7 @@ mod batcher;
 mod bench;
 mod chains;
 mod data_dir;
+mod db;
 mod derive;
 mod execution;
 mod genesis;
@@ -13,6 +14,7 @@ mod network;
 mod node;
 mod rpc_args;
 mod safe_db;
+mod storage;
 mod tool;
 mod txpool;
 mod up;
@@ -56,6 +58,10 @@ enum Command {
     Genesis(Box<genesis::GenesisArgs>),
     /// Import, check or fetch the upgrade transactions of forks.
     Upgrades(Box<upgrades::UpgradesArgs>),
+    /// Look into the data of a chain that no node is running on, or check all of it.
+    Db(Box<db::DbArgs>),
+    /// Make an older block the head of a chain that no node is running on.
+    Rewind(Box<db::RewindArgs>),
     /// Measure block import, block building or the JSON-RPC on this machine.
     Bench(Box<bench::BenchArgs>),
 }
@@ -99,6 +105,8 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             }),
             Command::Genesis(args) => genesis::run(*args).await.map(|()| None),
             Command::Upgrades(args) => upgrades::run(*args).await.map(|()| None),
+            Command::Db(args) => db::run(*args).await.map(|()| None),
+            Command::Rewind(args) => db::rewind(*args).await.map(|()| None),
             Command::Bench(args) => bench::run(*args).await.map(|()| None),
         }
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use eyre::{WrapErr, bail, eyre};
-use opal_execution::Chain;
+use opal_execution::{Chain, ChainConfig};
 use opal_governance::genesis_file;
 use opal_governance::l1_chain_config::l1_blob_schedule;
 use opal_protocol::registry::{self, ChainPreset};
@@ -14,10 +14,11 @@ use tracing::{info, warn};
 
 use crate::data_dir::DataDir;
 use crate::genesis;
+use crate::storage::StorageArgs;
 use crate::upgrades::UpgradesDir;
 
 /// Flags that say which chain it is.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NetworkArgs {
     /// A chain of the superchain registry by name or id, such as op-sepolia; `opal chains` lists
     /// them.
@@ -54,7 +55,7 @@ pub(crate) struct NetworkArgs {
 }
 
 /// What derivation must know of an L1 that is none of Ethereum's public networks.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct L1ChainConfig {
     /// Genesis or chain config of the L1, if it is none of Ethereum's public networks: it has the
     /// blob parameters.
@@ -111,7 +112,7 @@ pub(crate) fn refuse_alt_da(config: &RollupConfig) -> eyre::Result<()> {
 }
 
 /// Activation times instead of the configuration's, in seconds since the Unix epoch.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Activation times instead of the configured ones")]
 pub(crate) struct Overrides {
     #[arg(
@@ -257,8 +258,8 @@ impl NetworkArgs {
     /// genesis block, whose hash is the configuration's.
     ///
     /// # Errors
-    /// If a file is wrong or missing, or Opal can't run the chain.
-    pub(crate) fn load(&self) -> eyre::Result<(RollupConfig, Arc<Chain>)> {
+    /// If a file is wrong or missing, Opal can't run the chain, or its directory can't be used.
+    pub(crate) fn load(&self, storage: &StorageArgs) -> eyre::Result<(RollupConfig, Arc<Chain>)> {
         let mut config = self.config()?;
         let path = self.genesis_path()?;
 
@@ -272,9 +273,10 @@ impl NetworkArgs {
         self.overrides.apply(&mut config);
         config.check()?;
         let genesis = file.of_chain(&config).wrap_err_with(in_genesis)?;
-        let chain = Chain::from_genesis(&genesis).wrap_err_with(in_genesis)?;
-        genesis_file::check_hash(chain.head().hash, &config).wrap_err_with(in_genesis)?;
-
+        let chain =
+            storage.open(&self.upgrades.data, &genesis, ChainConfig::default(), |hash| {
+                genesis_file::check_hash(hash, &config).wrap_err_with(in_genesis)
+            })?;
         self.finish(&mut config)?;
         Ok((config, chain))
     }
@@ -441,7 +443,7 @@ mod tests {
             let data = self.path("data");
             let all = [&["opal", "--data-dir", &data], flags].concat();
             let probe = Probe::try_parse_from(all).map_err(|error| error.to_string())?;
-            probe.network.load().map_err(|error| format!("{error:#}"))
+            probe.network.load(&StorageArgs::memory()).map_err(|error| format!("{error:#}"))
         }
     }
 

@@ -21,6 +21,7 @@ use url::Url;
 use crate::network::NetworkArgs;
 use crate::rpc_args::RpcArgs;
 use crate::safe_db;
+use crate::storage::StorageArgs;
 
 /// Flags of `opal node`. Each can be set by its `OPAL_NODE_*` variable too.
 #[derive(Debug, Args)]
@@ -65,6 +66,8 @@ pub(crate) struct NodeArgs {
     l2_jwt_secret: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
     /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`; an empty
     /// name switches it off [default: one for each chain in the data directory].
     #[arg(long, visible_alias = "safedb.path", env = "OPAL_NODE_SAFEDB_PATH", value_name = "DIR")]
@@ -105,7 +108,12 @@ pub(crate) struct NodeArgs {
 
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
     let (rollup, chain) = match &args.l2_engine_url {
-        None => args.network.load().map(|(rollup, chain)| (rollup, Some(chain)))?,
+        None => {
+            // Blocks of the journal are executed again, which takes its time.
+            let (network, storage) = (args.network.clone(), args.storage.clone());
+            let loading = tokio::task::spawn_blocking(move || network.load(&storage));
+            loading.await?.map(|(rollup, chain)| (rollup, Some(chain)))?
+        }
         Some(_) => (args.network.load_rollup()?, None),
     };
     let secret = args.l2_jwt_secret.as_deref().map(JwtSecret::read);

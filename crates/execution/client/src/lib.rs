@@ -24,8 +24,12 @@ pub mod state_store;
 mod testing;
 
 pub use builder::{BuiltPayload, DaLimits};
-pub use chain::{Chain, ChainConfig, ChainError, ChainEvent, StorageConfig, StoredBlock};
-pub use disk::database::{Checked, Database, DatabaseStats};
+pub use chain::{
+    Chain, ChainConfig, ChainError, ChainEvent, DEFAULT_HISTORY, StorageConfig, StoredBlock,
+    genesis_block,
+};
+pub use disk::database::{Checked, Database, DatabaseStats, Progress};
+pub use disk::snapshot::{Snapshot, import_snapshot, snapshot_identity};
 pub use disk::{DiskError, Identity};
 pub use engine::{
     EngineError, ForkchoiceState, ForkchoiceUpdated, LocalEngine, OutputV0, PayloadStatus,

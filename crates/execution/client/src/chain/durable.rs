@@ -21,6 +21,11 @@ use super::{Chain, ChainConfig, ChainError, StoredBlock, Transition};
 use crate::disk::database::below_finalized;
 use crate::disk::{BlockRecord, Disk, DiskError, Forkchoice, Identity, Record, Recovered};
 use crate::rules;
+use crate::state_store::StateStoreOptions;
+
+/// Blocks behind the head whose states are kept if nothing else is said: a week, in which an output
+/// can be challenged, of blocks every two seconds.
+pub const DEFAULT_HISTORY: u64 = 302_400;
 
 /// How a chain is stored.
 #[derive(Clone, Debug)]
@@ -32,6 +37,11 @@ pub struct StorageConfig {
     /// Bytes of the journal after which a flush begins, however few blocks it holds (default
     /// 64 MiB).
     pub flush_bytes: u64,
+    /// Blocks behind the head whose states can be had, at least (default [`DEFAULT_HISTORY`]);
+    /// `u64::MAX` keeps all. Blocks and receipts are always kept.
+    pub history: u64,
+    /// Bytes of the state that stay in memory, about (default 512 MiB).
+    pub state_memory: u64,
     /// Blocks that may wait for a flush before changes of the chain do (default 1024).
     pub max_unflushed: u64,
 }
@@ -39,7 +49,14 @@ pub struct StorageConfig {
 impl StorageConfig {
     /// The defaults in a directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), flush_blocks: 64, flush_bytes: 64 << 20, max_unflushed: 1024 }
+        Self {
+            dir: dir.into(),
+            flush_blocks: 64,
+            flush_bytes: 64 << 20,
+            history: DEFAULT_HISTORY,
+            state_memory: 512 << 20,
+            max_unflushed: 1024,
+        }
     }
 }
 
@@ -96,10 +113,15 @@ impl Chain {
         config: ChainConfig,
         storage: StorageConfig,
     ) -> Result<Arc<Self>, ChainError> {
-        let (chain, recovered) = Self::build(spec, genesis, config, |spec, genesis| {
+        let (chain, recovered) = Self::build(spec, genesis, config, |spec, genesis, state| {
             let identity = Identity { chain_id: spec.chain_id, genesis: genesis.hash };
-            let first = genesis.header().number.saturating_add(1);
-            let (disk, recovered) = Disk::open(&storage.dir, identity, first)?;
+            let options = StateStoreOptions {
+                memory: storage.state_memory,
+                archive: storage.history == u64::MAX,
+                ..Default::default()
+            };
+            let genesis = (genesis.header().number, state);
+            let (disk, recovered) = Disk::open(&storage.dir, identity, genesis, options)?;
             let durable = Durable {
                 disk: Arc::new(disk),
                 config: storage,
@@ -120,6 +142,9 @@ impl Chain {
     fn recover(&self, recovered: Recovered) -> Result<(), ChainError> {
         let Some(durable) = &self.durable else { return Ok(()) };
         let disk = durable.disk();
+        let genesis = self.genesis.header();
+        let state = disk.state(genesis.number, &genesis.state_root)?;
+        self.write().replace_genesis_state(state);
         if let Some(last) = disk.next().checked_sub(1).filter(|last| *last >= disk.first()) {
             let block = disk.block(last)?.ok_or_else(|| disk.inconsistent("the last block"))?;
             self.write().resume(block);
@@ -246,6 +271,14 @@ impl Chain {
         }
     }
 
+    /// The state of a new head, with what it takes of memory and disk in bounds.
+    pub(super) fn tend(&self, state: State) -> Result<State, ChainError> {
+        match &self.durable {
+            Some(durable) => Ok(durable.disk.tend(state)?),
+            None => Ok(state),
+        }
+    }
+
     /// Begins a flush if enough has come together and none is under way. `state` is the head's.
     pub(super) fn start_flush(&self, state: State) {
         let Some(durable) = &self.durable else { return };
@@ -303,7 +336,11 @@ impl Chain {
         let disk = &durable.disk;
         let Some(last) = blocks.last() else { return Ok(()) };
         let started = std::time::Instant::now();
-        let flushed = disk.write(blocks, state)?;
+        let keep_from = last
+            .number()
+            .saturating_sub(durable.config.history)
+            .min(self.finalized().header().number);
+        let flushed = disk.write(blocks, state, keep_from)?;
         let written = started.elapsed();
 
         let _guard = self.change_now();

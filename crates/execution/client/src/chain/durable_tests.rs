@@ -11,7 +11,7 @@ use crate::testing::{
     RECIPIENT, extend, l2_attributes, l2_engine, l2_engine_in, l2_engine_with, l2_genesis,
     minting_deposit, set_head, transfer,
 };
-use crate::{Database, ForkchoiceState, LocalEngine};
+use crate::{Database, ForkchoiceState, LocalEngine, import_snapshot};
 
 /// A block on the head with one transfer of the first account.
 fn grow(engine: &LocalEngine) -> SealedBlock {
@@ -91,7 +91,7 @@ fn a_restart_finds_everything() {
         let database = Database::open(dir.path()).unwrap();
         let stats = database.stats().unwrap();
         assert_eq!(stats.head, blocks.last().map(|block| block.id()));
-        let checked = database.check(&mut |_, _| {}).unwrap();
+        let checked = database.check(&mut |_| {}).unwrap();
         assert_eq!(checked.transactions, 2 * checked.blocks);
         assert!(checked.blocks >= 8 * (round + 1), "{round}: {checked:?}");
     }
@@ -159,7 +159,7 @@ fn a_reorg_below_what_is_flushed_lasts_and_can_be_undone() {
     let engine = l2_engine_in(dir.path()).unwrap();
     assert_whole(&engine, &old);
     close(engine);
-    Database::open(dir.path()).unwrap().check(&mut |_, _| {}).unwrap();
+    Database::open(dir.path()).unwrap().check(&mut |_| {}).unwrap();
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn reopen(dir: &Path, blocks: &[SealedBlock]) -> Result<u64, String> {
     assert_eq!(state.root(), engine.head().header().state_root);
     close(engine);
     let database = Database::open(dir).map_err(text)?;
-    database.check(&mut |_, _| {}).map_err(text)?;
+    database.check(&mut |_| {}).map_err(text)?;
     Ok(head)
 }
 
@@ -330,6 +330,116 @@ fn any_byte_may_be_damaged_or_missing() {
         }
     }
     assert!(errors > 20 && earlier > 0, "{errors} {earlier}");
+}
+
+#[test]
+fn states_of_the_history_are_computed_and_older_ones_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        l2_engine_with(dir.path(), |_, storage| (storage.flush_blocks, storage.history) = (2, 10))
+            .unwrap()
+    };
+    let engine = open();
+    let mut blocks = vec![engine.head()];
+    for _ in 0..100 {
+        blocks.push(grow(&engine));
+        if blocks.len().is_multiple_of(2) {
+            wait(&engine);
+        }
+    }
+    let root = |engine: &LocalEngine, number: usize| {
+        engine.chain().state_at(&blocks[number].hash).map(|state| state.root())
+    };
+    // Nothing is final: all that a reorg could need is kept.
+    for number in [0, 1, 37, 64, 95, 100] {
+        assert_eq!(root(&engine, number).unwrap(), blocks[number].header().state_root);
+    }
+    label(&engine, &blocks[98], &blocks[98]);
+    let last = engine.head();
+    let more = extend(&engine, l2_attributes(&last, &[]));
+    extend(&engine, l2_attributes(&more, &[]));
+    wait(&engine);
+    for number in 92..=100 {
+        assert_eq!(root(&engine, number).unwrap(), blocks[number].header().state_root);
+    }
+    let gone = root(&engine, 50).unwrap_err();
+    assert!(matches!(gone, ChainError::StateUnavailable { number: 50, .. }), "{gone}");
+    close(engine);
+    let database = Database::open(dir.path()).unwrap();
+    assert!(database.stats().unwrap().states.unwrap().0 >= 88);
+    let error = database.rewind(50, true).unwrap_err().to_string();
+    assert!(error.contains("no state of block 50"), "{error}");
+    drop(database);
+    let engine = open();
+    assert_eq!(root(&engine, 93).unwrap(), blocks[93].header().state_root);
+    assert_whole(&engine, &blocks);
+}
+
+#[test]
+fn a_snapshot_starts_another_node_and_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    let mut blocks = vec![engine.head()];
+    for _ in 0..40 {
+        blocks.push(grow(&engine));
+        wait(&engine);
+    }
+    close(engine);
+    let target = tempfile::tempdir().unwrap();
+    let file = target.path().join("snapshot");
+    let database = Database::open(dir.path()).unwrap();
+    let exported = database.export(&file, Some(30), 10, &mut |_| {}).unwrap();
+    let number = exported.block.number;
+    assert!((22..=30).contains(&number), "{number}");
+    assert_eq!(exported.block, blocks[number as usize].id());
+    assert!(database.export(&file.join("x"), None, 10, &mut |_| {}).is_err());
+
+    let new = target.path().join("new");
+    let import = |file: &Path, hash| import_snapshot(file, &new, hash, &mut |_| {});
+    assert!(import(&file, Some(B256::ZERO)).is_err());
+    // No byte may be wrong or missing, and nothing is left behind.
+    let whole = fs::read(&file).unwrap();
+    let bad = target.path().join("bad");
+    let mut errors = 0;
+    for step in 0..40 {
+        let mut bytes = whole.clone();
+        let at = whole.len() * step / 40;
+        if step % 4 == 3 {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 0x10;
+        }
+        fs::write(&bad, bytes).unwrap();
+        match import(&bad, None) {
+            Err(error) => {
+                errors += 1;
+                assert!(error.to_string().contains("bad"), "{error}");
+            }
+            // A bit that decompression does not look at: all was verified.
+            Ok(_) => fs::remove_dir_all(&new).unwrap(),
+        }
+    }
+    assert!(errors > 30, "{errors}");
+    fs::remove_file(&bad).unwrap();
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1);
+
+    let imported = import(&file, Some(exported.block.hash)).unwrap();
+    assert_eq!(imported.accounts, exported.accounts);
+    assert!(import(&file, None).unwrap_err().to_string().contains("there already"));
+    Database::open(&new).unwrap().check(&mut |_| {}).unwrap();
+    let engine = l2_engine_in(&new).unwrap();
+    let number = number as usize;
+    assert_eq!(engine.head(), blocks[number]);
+    assert_eq!(engine.finalized().unwrap(), blocks[number]);
+    assert_eq!(engine.block_by_number(0).unwrap(), blocks[0]);
+    assert_eq!(engine.block_by_number(5), None);
+    assert_whole(&engine, &blocks[number - 9..=number]);
+    for block in &blocks[number + 1..] {
+        assert!(engine.new_payload(block).unwrap().is_valid());
+        set_head(&engine, block.hash);
+    }
+    close(engine);
+    assert_whole(&l2_engine_in(&new).unwrap(), &blocks[number - 9..]);
 }
 
 #[test]
@@ -436,4 +546,92 @@ fn many_blocks_before_one_flush_wait_for_it() {
     close(engine);
     let engine = l2_engine_in(dir.path()).unwrap();
     assert_whole(&engine, &blocks);
+}
+
+/// Not a test: figures for the book. `cargo test --release -p opal-execution --lib -- --ignored
+/// --nocapture figures_of_storage`; `OPAL_FIGURES_DIR` says on which disk.
+#[test]
+#[ignore = "a measurement"]
+fn figures_of_storage() {
+    use std::time::{Duration, Instant};
+    const BLOCKS: u64 = 512;
+    const TRANSFERS: u64 = 100;
+    let parent = std::env::var_os("OPAL_FIGURES_DIR").unwrap_or_else(|| ".".into());
+    let dir = tempfile::tempdir_in(parent).unwrap();
+    let open = || {
+        l2_engine_with(dir.path(), |chain, storage| {
+            (chain.memory_blocks, chain.state_window) = (256, 1024);
+            *storage = StorageConfig::new(dir.path());
+        })
+        .unwrap()
+    };
+    let engine = open();
+    let mut blocks = Vec::new();
+    let mut nonce = 0;
+    for _ in 0..BLOCKS {
+        let transfers: Vec<_> = (0..TRANSFERS).map(|i| transfer(0, nonce + i, 1)).collect();
+        nonce += TRANSFERS;
+        blocks.push(extend(&engine, l2_attributes(&engine.head(), &transfers)));
+    }
+    let disk = engine.chain().durable.as_ref().unwrap().disk().clone();
+    wait(&engine);
+    // A commit alone: a record of the size of a block, and its sync.
+    let stored = engine.chain().stored(&engine.head().hash).unwrap();
+    let mut commits: Vec<Duration> = (0..100)
+        .map(|_| {
+            let started = Instant::now();
+            disk.append(&record(&stored)).unwrap();
+            disk.sync().unwrap();
+            started.elapsed()
+        })
+        .collect();
+    commits.sort();
+    // A flush of 64 blocks, by hand.
+    drop(disk);
+    let chain = engine.chain().clone();
+    let started = Instant::now();
+    {
+        let durable = chain.durable.as_ref().unwrap();
+        let blocks = chain.read().canonical_from(durable.disk.next());
+        let state = chain.state_at(&chain.head().hash).unwrap();
+        println!("flushing {} blocks", blocks.len());
+        chain.flush(durable, &blocks, &state).unwrap();
+    }
+    let flush = started.elapsed();
+    for _ in 0..63 {
+        let transfers: Vec<_> = (0..TRANSFERS).map(|i| transfer(0, nonce + i, 1)).collect();
+        nonce += TRANSFERS;
+        extend(&engine, l2_attributes(&engine.head(), &transfers));
+    }
+    drop(chain);
+    close(engine);
+    let stats = Database::open(dir.path()).unwrap().stats().unwrap();
+    let started = Instant::now();
+    let engine = open();
+    let restart = started.elapsed();
+    let (first, last) = stats.flushed.unwrap();
+    let flushed = last - first + 1;
+    println!(
+        "{TRANSFERS} transfers a block, {flushed} blocks flushed, {} in the journal",
+        stats.journal_blocks
+    );
+    println!("commit: median {:?}, 99th of 100 {:?}", commits[50], commits[98]);
+    println!("last flush: {flush:?}");
+    println!("restart: {restart:?}");
+    println!(
+        "a block: {} bytes in segments, {} in the index, {} of state",
+        stats.block_bytes / flushed,
+        stats.index_bytes / flushed,
+        (stats.state.node_bytes + stats.state.code_bytes) / flushed
+    );
+    println!("journal: {} bytes a block", stats.journal_bytes / stats.journal_blocks.max(1));
+    let middle = &blocks[200];
+    let started = Instant::now();
+    engine.chain().state_at(&middle.hash).unwrap();
+    println!("state of block {}: {:?}", middle.header().number, started.elapsed());
+    let started = Instant::now();
+    for block in &blocks[..200] {
+        engine.chain().stored(&block.hash).unwrap();
+    }
+    println!("a block by its hash from the disk: {:?}", started.elapsed() / 200);
 }

@@ -1,27 +1,52 @@
-//! States of blocks: those in memory, and those that are computed again.
+//! States of blocks: those in memory, those on the disk, and those that are computed again.
+
+use std::sync::{Arc, PoisonError};
 
 use alloy_primitives::B256;
 use opal_evm::State;
 
 use super::{Chain, ChainError, StoredBlock};
 
+/// Computed states that are kept for further queries.
+const KEPT: usize = 16;
+
 impl Chain {
-    /// State after a block.
+    /// State after a block. One that is neither in memory nor on the disk, but within the history
+    /// of a chain on disk, is computed from the nearest one before it.
     ///
     /// # Errors
-    /// When the block is not known or its state was dropped.
+    /// When the block is not known, or its state is not kept.
     pub fn state_at(&self, hash: &B256) -> Result<State, ChainError> {
-        let store = self.read();
-        if let Some(state) = store.state(hash) {
+        if let Some(state) = self.read().state(hash) {
             return Ok(state.clone());
         }
-        let block = store.block(hash).ok_or(ChainError::UnknownBlock(*hash))?;
-        Err(ChainError::StateUnavailable { hash: *hash, number: block.number() })
+        let block = self.stored(hash).ok_or_else(|| self.missing(*hash))?;
+        let number = block.number();
+        let disk = self.durable.as_ref().map(|durable| durable.disk());
+        if disk.is_none_or(|disk| disk.state_before(number).is_none()) {
+            return Err(ChainError::StateUnavailable { hash: *hash, number });
+        }
+        // One at a time: computing takes as long as executing some dozens of blocks.
+        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, state)) = computed.iter().find(|(known, _)| known == hash) {
+            return Ok(state.clone());
+        }
+        let state = self.compute_state(&block)?;
+        if computed.len() >= KEPT {
+            computed.pop_front();
+        }
+        computed.push_back((*hash, state.clone()));
+        Ok(state)
     }
 
     /// The state after a block if it need not be computed.
-    fn kept_state(&self, block: &StoredBlock) -> Option<State> {
-        self.read().state(&block.hash()).cloned()
+    fn kept_state(&self, block: &StoredBlock) -> Result<Option<State>, ChainError> {
+        if let Some(state) = self.read().state(&block.hash()) {
+            return Ok(Some(state.clone()));
+        }
+        let Some(durable) = &self.durable else { return Ok(None) };
+        // A state is what its root says, whichever of two forks the block is on.
+        Ok(durable.disk().state(block.number(), &block.block.header().state_root)?)
     }
 
     /// State after a block, executing again from the nearest kept state if it was dropped.
@@ -40,20 +65,17 @@ impl Chain {
         self.storage_error().map_or(ChainError::UnknownBlock(hash), ChainError::from)
     }
 
-    fn compute_state(&self, block: &StoredBlock) -> Result<State, ChainError> {
-        if let Some(state) = self.kept_state(block) {
-            return Ok(state);
-        }
+    fn compute_state(&self, block: &Arc<StoredBlock>) -> Result<State, ChainError> {
         // Hashes alone: the way back may be long.
-        let mut replay = vec![block.hash()];
-        let mut cursor = block.parent_hash();
+        let mut replay = Vec::new();
+        let mut cursor = block.clone();
         let mut state = loop {
-            let block = self.stored(&cursor).ok_or_else(|| self.missing(cursor))?;
-            if let Some(state) = self.kept_state(&block) {
+            if let Some(state) = self.kept_state(&cursor)? {
                 break state;
             }
-            cursor = block.parent_hash();
-            replay.push(block.hash());
+            replay.push(cursor.hash());
+            let parent = cursor.parent_hash();
+            cursor = self.stored(&parent).ok_or_else(|| self.missing(parent))?;
         };
         for hash in replay.into_iter().rev() {
             let block = self.stored(&hash).ok_or_else(|| self.missing(hash))?;

@@ -3,8 +3,11 @@
 
 mod durable;
 mod history;
+#[cfg(test)]
+mod kill_tests;
 mod store;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use alloy_consensus::Header;
@@ -20,7 +23,7 @@ use crate::pool::{PoolConfig, PoolHead, TxPool};
 use crate::rules;
 use crate::senders::senders;
 use durable::Durable;
-pub use durable::StorageConfig;
+pub use durable::{DEFAULT_HISTORY, StorageConfig};
 pub use store::StoredBlock;
 use store::{Store, Transition};
 
@@ -103,6 +106,16 @@ pub enum ChainError {
     Storage(#[from] DiskError),
 }
 
+/// The first block of a chain.
+///
+/// # Errors
+/// When the genesis describes no chain.
+pub fn genesis_block(spec: &ChainSpec, genesis: &Genesis) -> Result<SealedBlock, ChainError> {
+    let (block, _) =
+        opal_evm::genesis(spec, genesis).map_err(|error| ChainError::Genesis(error.to_string()))?;
+    Ok(block)
+}
+
 /// Events that a slow subscriber may lag behind before it loses the oldest.
 const EVENT_BACKLOG: usize = 1_024;
 /// Blocks that were built here and may be imported without being executed again.
@@ -115,6 +128,8 @@ pub struct Chain {
     genesis: SealedBlock,
     /// Where the chain lasts; `None` for one in memory.
     durable: Option<Durable>,
+    /// States that were computed for queries lately.
+    computed: Mutex<VecDeque<(B256, State)>>,
     /// For the thread that flushes.
     this: Weak<Chain>,
     store: RwLock<Store>,
@@ -158,7 +173,7 @@ impl Chain {
         genesis: &Genesis,
         config: ChainConfig,
     ) -> Result<Arc<Self>, ChainError> {
-        Self::build::<()>(spec, genesis, config, |_, _| Ok(None)).map(|(chain, ())| chain)
+        Self::build::<()>(spec, genesis, config, |_, _, _| Ok(None)).map(|(chain, ())| chain)
     }
 
     /// A chain at its genesis, over the storage that `open` gives for it.
@@ -166,7 +181,7 @@ impl Chain {
         spec: ChainSpec,
         genesis: &Genesis,
         config: ChainConfig,
-        open: impl FnOnce(&ChainSpec, &SealedBlock) -> Result<Option<(Durable, R)>, ChainError>,
+        open: impl FnOnce(&ChainSpec, &SealedBlock, &State) -> Result<Option<(Durable, R)>, ChainError>,
     ) -> Result<(Arc<Self>, R), ChainError> {
         let (block, state) = opal_evm::genesis(&spec, genesis)
             .map_err(|error| ChainError::Genesis(error.to_string()))?;
@@ -179,7 +194,7 @@ impl Chain {
             senders: Vec::new(),
         };
         let head = rules::pool_head(&spec, &block, state.clone()).map_err(ChainError::State)?;
-        let (durable, recovered) = match open(&spec, &block)? {
+        let (durable, recovered) = match open(&spec, &block, &state)? {
             Some((durable, recovered)) => (Some(durable), recovered),
             None => (None, R::default()),
         };
@@ -189,6 +204,7 @@ impl Chain {
             spec: Arc::new(spec),
             genesis: block,
             durable,
+            computed: Mutex::default(),
             this: this.clone(),
             store: RwLock::new(Store::new(stored, state, &config, disk)),
             changing: Mutex::new(Vec::new()),
@@ -424,10 +440,13 @@ impl Chain {
         safe: Option<B256>,
         finalized: Option<B256>,
     ) -> Result<(), ChainError> {
-        let state = self.ensure_state(head)?;
+        let mut state = self.ensure_state(head)?;
         let change = self.read().plan(head).ok_or(ChainError::UnknownBlock(head))?;
         let block = change.head().block.clone();
         let moved = self.head().hash != head;
+        if moved {
+            state = self.tend(state)?;
+        }
         let pool_head = match moved {
             true => {
                 let head = rules::pool_head(&self.spec, &block, state.clone());
@@ -444,6 +463,7 @@ impl Chain {
         {
             let mut store = self.write();
             store.apply(&change);
+            store.put_state(change.head(), state.clone());
             if let Some(safe) = safe {
                 store.labels.safe = safe;
             }

@@ -20,6 +20,10 @@ use opal_protocol::{Receipt, SealedBlock};
 use super::ChainConfig;
 use crate::disk::{Disk, DiskError};
 
+/// States behind the head that a chain on the disk keeps at hand, at most: each holds on to what of
+/// the trie has changed since.
+const DURABLE_STATES: u64 = 64;
+
 /// A block with what its execution gave.
 #[derive(Debug)]
 pub struct StoredBlock {
@@ -126,6 +130,14 @@ impl Store {
             max_fork_blocks: config.max_fork_blocks,
             memory_blocks: config.memory_blocks,
             genesis,
+        }
+    }
+
+    /// Puts a state on the disk in the place of genesis' state, or nothing if it is kept no more.
+    pub fn replace_genesis_state(&mut self, state: Option<State>) {
+        match state {
+            Some(state) => self.put_state(&self.genesis.clone(), state),
+            None => drop(self.states.remove(&self.genesis.hash())),
         }
     }
 
@@ -371,6 +383,13 @@ impl Store {
 
     fn prune_states(&mut self) {
         let Labels { head, safe, finalized } = &self.labels;
+        if self.disk.is_some() {
+            // What is older is on the disk, or executed again from there.
+            let window = self.state_window.min(DURABLE_STATES);
+            let oldest = head.number().saturating_sub(window);
+            self.states.retain(|hash, (number, _)| *number >= oldest || *hash == head.hash());
+            return;
+        }
         let oldest = head
             .number()
             .saturating_sub(self.state_window)

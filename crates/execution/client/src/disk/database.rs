@@ -7,8 +7,12 @@ use alloy_consensus::BlockHeader;
 use alloy_primitives::B256;
 use opal_protocol::BlockId;
 
+use crate::state_store::{StateStoreOptions, StateStoreStats};
+
 use super::directory::Directory;
-use super::{BlockRecord, Disk, DiskError, Forkchoice, Identity, Place, Record, Recovered};
+use super::{
+    BlockRecord, Disk, DiskError, Forkchoice, Identity, Place, Record, Recovered, state_root,
+};
 
 /// The directory, which this process alone has open.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub struct DatabaseStats {
     pub index_runs: u64,
     /// Block numbers of the oldest and the newest state, and how many there are.
     pub states: Option<(u64, u64, u64)>,
+    /// Figures of the state store.
+    pub state: StateStoreStats,
 }
 
 /// What a check has read.
@@ -53,6 +59,17 @@ pub struct Checked {
     pub transactions: u64,
     /// Entries of the index.
     pub entries: u64,
+    /// Nodes and codes of the newest stored state.
+    pub state_nodes: u64,
+}
+
+/// What a check is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Blocks that were read, and those that there are.
+    Blocks(u64, u64),
+    /// Nodes of the state that were read.
+    StateNodes(u64),
 }
 
 impl Database {
@@ -63,13 +80,17 @@ impl Database {
     /// When there is none, it is open elsewhere, or damaged.
     pub fn open(path: &Path) -> Result<Self, DiskError> {
         let directory = Directory::existing(path)?;
-        let (disk, recovered) = Disk::open_in(directory, None)?;
+        let (disk, recovered) = Disk::open_in(directory, None, StateStoreOptions::default())?;
         Ok(Self { disk, recovered })
     }
 
     /// The chain that it belongs to.
     pub const fn identity(&self) -> Identity {
         self.disk.identity()
+    }
+
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Number and hash of a block that is here.
@@ -109,16 +130,17 @@ impl Database {
             index_bytes: runs.bytes(),
             index_runs: runs.ids().len() as u64,
             states,
+            state: self.disk.states.stats()?,
         })
     }
 
     /// Reads everything and compares what belongs together: checksums, each block with its parent,
-    /// every hash with the index, and every entry of the index with its block.
-    /// `progress` is called with the blocks that were read and those that there are.
+    /// every hash with the index, the stored state roots with the headers, and the newest stored
+    /// state, of which every node is hashed.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, DiskError> {
+    pub fn check(&self, progress: &mut dyn FnMut(Progress)) -> Result<Checked, DiskError> {
         let Disk { segments, runs, .. } = &self.disk;
         let mut checked = Checked::default();
         let total = segments.count();
@@ -145,7 +167,7 @@ impl Database {
                 checked.transactions += 1;
             }
             checked.blocks += 1;
-            progress(checked.blocks, total);
+            progress(Progress::Blocks(checked.blocks, total));
             Ok(())
         })?;
         runs.check(|_, _| {
@@ -153,7 +175,22 @@ impl Database {
             Ok(())
         })?;
         self.check_journal()?;
+        checked.state_nodes = self.check_states(progress)?;
         Ok(checked)
+    }
+
+    fn check_states(&self, progress: &mut dyn FnMut(Progress)) -> Result<u64, DiskError> {
+        let roots = self.disk.roots.read(<[_]>::to_vec);
+        for root in &roots {
+            let header = self.disk.header(root.number)?;
+            if header.is_some_and(|(_, header)| header.state_root != root.hash) {
+                let what = format!("state root {} of block {}", root.hash, root.number);
+                return Err(self.disk.inconsistent(&what));
+            }
+        }
+        let Some(newest) = roots.last() else { return Ok(0) };
+        let told = &mut |nodes| progress(Progress::StateNodes(nodes));
+        Ok(self.disk.states.check(&state_root(newest), told)?)
     }
 
     /// The labels must name blocks that are here and connected.
@@ -213,6 +250,9 @@ impl Database {
                 DiskError::Refused(format!("block {number} is not here, or not canonical"))
             })?,
         };
+        if self.disk.state_before(number).is_none() {
+            return Err(no_state(number));
+        }
         let label = |hash: &B256| match *hash == self.identity().genesis {
             true => Ok(Some(genesis)),
             false => Ok::<_, DiskError>(self.id(hash)?.map(|id| id.number)),
@@ -246,5 +286,12 @@ pub(crate) fn below_finalized(number: u64, finalized: u64) -> DiskError {
     DiskError::Refused(format!(
         "block {number} is below the finalized block {finalized}, which nobody may take back; \
          --force goes there all the same"
+    ))
+}
+
+/// Why one does not go back to a block without a state.
+fn no_state(number: u64) -> DiskError {
+    DiskError::Refused(format!(
+        "no state of block {number} or before it is kept; import a snapshot or derive the chain anew"
     ))
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::state_store::StoreError;
+
 /// A fault of the data directory or of the disk below it; never one of a block.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -67,6 +69,22 @@ pub enum DiskError {
         /// What is wrong.
         reason: String,
     },
+    /// A snapshot is damaged or contradicts itself.
+    #[error(
+        "snapshot {} is wrong at byte {offset} of its content: {reason}; nothing was imported",
+        path.display()
+    )]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted after decompression.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The state cannot be read or written.
+    #[error("state: {0}")]
+    State(#[from] StoreError),
     /// Given up after an earlier error.
     #[error("storage has failed, nothing is stored until a restart: {0}")]
     Failed(String),

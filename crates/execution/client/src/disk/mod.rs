@@ -22,10 +22,10 @@ mod error;
 mod file;
 mod journal;
 mod record;
-#[allow(dead_code)]
 mod roots;
 mod runs;
 mod segments;
+pub mod snapshot;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,15 +35,16 @@ use alloy_primitives::B256;
 use opal_evm::State;
 
 use crate::chain::StoredBlock;
+use crate::state_store::{StateRoot, StateStore, StateStoreOptions};
 use cache::BlockCache;
 use directory::Directory;
 pub use directory::Identity;
 pub use error::DiskError;
 use journal::Journal;
-use record::Base;
+use record::{Base, StateLengths};
 pub(crate) use record::{BlockRecord, Forkchoice, Record};
-use roots::{Root, Roots};
-use runs::{NewRuns, Place, Runs};
+use roots::{NewRoots, Root, Roots};
+use runs::{IndexEntry, NewRuns, Place, Runs};
 use segments::{Entry, Segments};
 
 /// Bytes, as they lie on the disk, of blocks that are kept after they were read.
@@ -56,6 +57,9 @@ pub(crate) struct Disk {
     segments: Segments,
     runs: Runs,
     roots: Roots,
+    states: StateStore,
+    /// What of the state store counts.
+    state_lengths: Mutex<StateLengths>,
     journal: Mutex<Journal>,
     cache: Mutex<BlockCache>,
     /// Held while anything but the journal is written.
@@ -76,8 +80,30 @@ pub(crate) struct Recovered {
 pub(crate) struct Flushed {
     blocks: u64,
     runs: NewRuns,
-    root: Option<Root>,
-    state: alloy_primitives::Bytes,
+    roots: NewRoots,
+    state: StateLengths,
+}
+
+/// What the index must know of a block.
+fn index_entries(block: &StoredBlock) -> Vec<IndexEntry> {
+    let number = block.number();
+    let mut entries = vec![Place { number, index: None }.entry(&block.block.hash)];
+    for (index, tx) in block.block.block.body.transactions.iter().enumerate() {
+        let place = Place { number, index: Some(index as u32) };
+        entries.push(place.entry(&tx.tx_hash()));
+    }
+    entries
+}
+
+/// Folder of the state store.
+const STATE: &str = "state";
+
+fn root(number: u64, root: &StateRoot) -> Root {
+    Root { number, hash: root.hash, position: root.position, oldest: root.oldest }
+}
+
+const fn state_root(root: &Root) -> StateRoot {
+    StateRoot { hash: root.hash, position: root.position, oldest: root.oldest }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,18 +111,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Disk {
-    /// Opens the directory of a chain, or makes it; `first` is the number of the block after
-    /// genesis.
+    /// Opens the directory of a chain, or makes it with the state of its genesis block, which has
+    /// this number.
     pub fn open(
         path: &Path,
         identity: Identity,
-        first: u64,
+        genesis: (u64, &State),
+        options: StateStoreOptions,
     ) -> Result<(Self, Recovered), DiskError> {
         let directory = Directory::open(path, identity)?;
-        Self::open_in(directory, Some(first))
+        Self::open_in(directory, Some(genesis), options)
     }
 
-    fn open_in(directory: Directory, new: Option<u64>) -> Result<(Self, Recovered), DiskError> {
+    fn open_in(
+        directory: Directory,
+        new: Option<(u64, &State)>,
+        options: StateStoreOptions,
+    ) -> Result<(Self, Recovered), DiskError> {
         let path = &directory.path;
         let mut recovered = Recovered::default();
         let mut base = None;
@@ -108,26 +139,34 @@ impl Disk {
             }
             Ok(())
         })?;
-        let (journal, base, segments, roots) = match (journal, base, new) {
+        let genesis = directory.identity.genesis;
+        let open_states =
+            |committed| StateStore::open(&path.join(STATE), genesis, committed, options);
+        let (journal, base, segments, roots, states) = match (journal, base, new) {
             (Some(journal), Some(base), _) => {
+                let states = open_states(Some(base.state.into()))?;
                 let segments = Segments::open(path, base.first, base.blocks)?;
                 let roots = Roots::open(path, base.roots_file, base.roots)?;
-                (journal, base, segments, roots)
+                (journal, base, segments, roots, states)
             }
-            (_, _, Some(first)) => {
+            (_, _, Some((number, state))) => {
                 // New, or its making was interrupted before anything was promised.
+                let states = open_states(None)?;
+                let persisted = states.append(state)?;
+                states.sync()?;
+                let first = number.saturating_add(1);
                 let segments = Segments::create(path, first)?;
-                let roots = Roots::create(path, 0, Vec::new())?;
+                let roots = Roots::create(path, vec![root(number, &persisted.root)])?;
                 let base = Base {
                     first,
                     blocks: 0,
-                    roots_file: 0,
-                    roots: 0,
-                    state: Default::default(),
+                    roots_file: roots.number(),
+                    roots: 1,
+                    state: persisted.committed.into(),
                     runs: Vec::new(),
                 };
                 let journal = Journal::create(path, 1, &base, std::iter::empty())?;
-                (journal, base, segments, roots)
+                (journal, base, segments, roots, states)
             }
             _ => return Err(DiskError::Absent { path: path.clone() }),
         };
@@ -136,6 +175,8 @@ impl Disk {
             segments,
             runs,
             roots,
+            states,
+            state_lengths: Mutex::new(base.state),
             journal: Mutex::new(journal),
             cache: Mutex::new(BlockCache::new(CACHE_BYTES)),
             writing: Mutex::new(()),
@@ -230,6 +271,25 @@ impl Disk {
         Ok(None)
     }
 
+    /// Number of the block with the newest stored state at or before this block.
+    pub fn state_before(&self, number: u64) -> Option<u64> {
+        self.roots.at_or_before(number).map(|root| root.number)
+    }
+
+    /// The stored state after a block, if there is one with this root.
+    pub fn state(&self, number: u64, hash: &B256) -> Result<Option<State>, DiskError> {
+        let root = self.roots.at_or_before(number);
+        let Some(root) = root.filter(|root| root.number == number && root.hash == *hash) else {
+            return Ok(None);
+        };
+        Ok(Some(self.states.state(&state_root(&root))?))
+    }
+
+    /// The same state with memory and files in bounds; see [`StateStore::tend`].
+    pub fn tend(&self, state: State) -> Result<State, DiskError> {
+        Ok(self.states.tend(state)?)
+    }
+
     // --- writing ------------------------------------------------------------------------------
 
     /// Writes a record into the journal, not yet synced.
@@ -269,43 +329,45 @@ impl Disk {
     }
 
     /// Writes canonical blocks that follow the flushed ones, oldest first, and the state after the
-    /// last one.
-    pub fn write(&self, blocks: &[Arc<StoredBlock>], state: &State) -> Result<Flushed, DiskError> {
-        let _ = state;
+    /// last one. States of blocks before `keep_from` need not be kept.
+    pub fn write(
+        &self,
+        blocks: &[Arc<StoredBlock>],
+        state: &State,
+        keep_from: u64,
+    ) -> Result<Flushed, DiskError> {
         let _writing = lock(&self.writing);
+        let persisted = self.states.append(state)?;
         // What an abandoned flush has left.
         let count = self.segments.count();
         self.segments.cut(count)?;
         self.segments.append(blocks)?;
-        let mut entries = Vec::new();
-        for block in blocks {
-            let number = block.number();
-            entries.push(Place { number, index: None }.entry(&block.block.hash));
-            for (index, tx) in block.block.block.body.transactions.iter().enumerate() {
-                let place = Place { number, index: Some(index as u32) };
-                entries.push(place.entry(&tx.tx_hash()));
-            }
-        }
+        let entries = blocks.iter().flat_map(|block| index_entries(block)).collect();
         let runs = self.runs.append(entries)?;
-        let state = Default::default();
-        Ok(Flushed { blocks: count + blocks.len() as u64, runs, root: None, state })
+        let last = self.segments.first() + count + blocks.len() as u64 - 1;
+        let roots = self.roots.append(root(last, &persisted.root), keep_from)?;
+        self.states.sync()?;
+        let state = persisted.committed.into();
+        Ok(Flushed { blocks: count + blocks.len() as u64, runs, roots, state })
     }
 
     /// Commits a flush. `rest` is what the journal must hold beside it.
     pub fn commit(&self, flushed: Flushed, rest: &[Record]) -> Result<(), DiskError> {
         let _writing = lock(&self.writing);
+        let (roots_file, roots) = self.roots.after(&flushed.roots);
         let base = Base {
             first: self.segments.first(),
             blocks: flushed.blocks,
-            roots_file: self.roots.number(),
-            roots: (self.roots.count() + usize::from(flushed.root.is_some())) as u64,
+            roots_file,
+            roots,
             state: flushed.state,
             runs: flushed.runs.ids(),
         };
         lock(&self.journal).replace(&base, rest.iter())?;
+        *lock(&self.state_lengths) = flushed.state;
         self.segments.publish(flushed.blocks);
-        if let Some(root) = flushed.root {
-            self.roots.publish(root);
+        if let Some(oldest) = self.roots.publish(flushed.roots)? {
+            self.states.prune(oldest)?;
         }
         self.runs.publish(flushed.runs)
     }
@@ -322,7 +384,7 @@ impl Disk {
             roots_file: self.roots.number(),
             roots: self.roots.read(|roots| roots.partition_point(|root| root.number <= last))
                 as u64,
-            state: Default::default(),
+            state: *lock(&self.state_lengths),
             runs: self.runs.ids(),
         };
         lock(&self.journal).replace(&base, rest.iter())?;

@@ -15,6 +15,8 @@ use alloy_primitives::{Address, B256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use opal_protocol::{Block, SealedBlock};
 
+use crate::state_store::Committed;
+
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 24;
 const MARKER: [u8; 4] = *b"oJr1";
@@ -52,6 +54,29 @@ pub(crate) struct RunId {
     pub entries: u64,
 }
 
+/// [`Committed`] in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+pub(crate) struct StateLengths {
+    segment: u32,
+    length: u64,
+    codes: u64,
+    code_index: u64,
+}
+
+impl From<Committed> for StateLengths {
+    fn from(committed: Committed) -> Self {
+        let Committed { segment, length, codes, code_index } = committed;
+        Self { segment, length, codes, code_index }
+    }
+}
+
+impl From<StateLengths> for Committed {
+    fn from(lengths: StateLengths) -> Self {
+        let StateLengths { segment, length, codes, code_index } = lengths;
+        Self { segment, length, codes, code_index }
+    }
+}
+
 /// What the other files hold for certain. All beyond it is the rest of an interrupted flush.
 #[derive(Clone, Debug, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub(crate) struct Base {
@@ -63,8 +88,8 @@ pub(crate) struct Base {
     pub roots_file: u64,
     /// State roots in it.
     pub roots: u64,
-    /// Lengths of the state store's files, in its own encoding.
-    pub state: alloy_primitives::Bytes,
+    /// Lengths of the state store's files.
+    pub state: StateLengths,
     /// Runs of the index, oldest first.
     pub runs: Vec<RunId>,
 }

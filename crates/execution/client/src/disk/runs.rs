@@ -142,7 +142,7 @@ impl Run {
         self.id.entries.div_ceil(PER_PAGE as u64)
     }
 
-    fn page(&self, page: u64) -> Result<Vec<IndexEntry>, DiskError> {
+    fn page(&self, page: u64) -> Result<Page, DiskError> {
         let mut bytes = [0; PAGE];
         let offset = (page + 1) * PAGE as u64;
         self.file.read_at(&mut bytes, offset)?;
@@ -151,9 +151,7 @@ impl Run {
         if crc32fast::hash(&bytes[4..]) != word(0) || count == 0 || count > PER_PAGE {
             return Err(DiskError::damaged(&self.file.path, offset, "the checksum is wrong"));
         }
-        let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |b| u64::from_be_bytes(*b));
-        let entries = bytes[PAGE_HEADER..].chunks_exact(ENTRY).take(count);
-        Ok(entries.map(|entry| (number(entry), number(&entry[8..]))).collect())
+        Ok(Page { bytes, count })
     }
 
     /// Places of all entries with this key.
@@ -171,7 +169,7 @@ impl Run {
             };
             looks += 1;
             let entries = self.page(page)?;
-            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
+            let (first, last) = (entries.entry(0), entries.entry(entries.count - 1));
             if last.0 < key {
                 low = page + 1;
                 guess = page.saturating_add(1 + pages(key - last.0));
@@ -185,10 +183,12 @@ impl Run {
         }
         for page in high..self.pages() {
             let entries = self.page(page)?;
-            let equal = entries.iter().filter(|entry| entry.0 == key);
-            found.extend(equal.map(|entry| Place::decode(entry.1)));
-            if entries.last().is_none_or(|last| last.0 > key) {
-                break;
+            for at in entries.first_from(key)..entries.count {
+                let entry = entries.entry(at);
+                if entry.0 != key {
+                    return Ok(());
+                }
+                found.push(Place::decode(entry.1));
             }
         }
         Ok(())
@@ -197,9 +197,38 @@ impl Run {
     /// All entries in order.
     fn entries(&self) -> impl Iterator<Item = Result<IndexEntry, DiskError>> + '_ {
         (0..self.pages()).flat_map(|page| match self.page(page) {
-            Ok(entries) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
+            Ok(page) => (0..page.count).map(|at| Ok(page.entry(at))).collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
         })
+    }
+}
+
+/// A page with a sound checksum; it has an entry at least.
+struct Page {
+    bytes: [u8; PAGE],
+    count: usize,
+}
+
+impl Page {
+    fn entry(&self, at: usize) -> IndexEntry {
+        let number =
+            |at: usize| self.bytes[at..].first_chunk().map_or(0, |b| u64::from_be_bytes(*b));
+        let at = PAGE_HEADER + at * ENTRY;
+        (number(at), number(at + 8))
+    }
+
+    /// The first entry whose key is not below this one.
+    fn first_from(&self, key: u64) -> usize {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.entry(middle).0 < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 }
 

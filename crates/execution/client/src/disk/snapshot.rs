@@ -101,7 +101,7 @@ fn position(key: &B256) -> u64 {
     u64::from(u16::from_be_bytes([key[0], key[1]]))
 }
 
-/// Writes pieces and remembers the first error.
+/// Writes pieces.
 struct Pieces<W: Write> {
     out: W,
     path: std::path::PathBuf,

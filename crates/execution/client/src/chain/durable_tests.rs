@@ -360,8 +360,8 @@ fn states_of_the_history_are_computed_and_older_ones_dropped() {
     let more = extend(&engine, l2_attributes(&last, &[]));
     extend(&engine, l2_attributes(&more, &[]));
     wait(&engine);
-    for number in 92..=100 {
-        assert_eq!(root(&engine, number).unwrap(), blocks[number].header().state_root);
+    for (number, block) in blocks.iter().enumerate().skip(92) {
+        assert_eq!(root(&engine, number).unwrap(), block.header().state_root);
     }
     let gone = root(&engine, 50).unwrap_err();
     assert!(matches!(gone, ChainError::StateUnavailable { number: 50, .. }), "{gone}");

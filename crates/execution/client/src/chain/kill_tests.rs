@@ -53,14 +53,14 @@ fn builds_until_it_is_killed() {
         let head = engine.head();
         let number = head.header().number;
         let finalized = engine.finalized().unwrap().header().number;
-        if random % 11 == 0 && number > finalized + 3 {
+        if random.is_multiple_of(11) && number > finalized + 3 {
             // A reorg, often below what is flushed.
             let back = 1 + random / 11 % (number - finalized - 1).min(20);
             set_head(&engine, engine.block_by_number(number - back).unwrap().hash);
         }
         let block = grow(&engine, random);
         say(&format!("head {} {}", block.header().number, block.hash));
-        if random % 7 == 0 {
+        if random.is_multiple_of(7) {
             let number = block.header().number;
             let final_block = engine.block_by_number(number.saturating_sub(25)).unwrap();
             let final_block = match final_block.header().number > finalized {
@@ -128,7 +128,7 @@ fn run(dir: &Path, time: Duration, promised: &mut Promised) {
         if let Ok(line) = lines.recv_timeout(Duration::from_millis(1)) {
             promised.hear(&line);
         }
-        // From when it is open; killing it before would show little. The first round in four does.
+        // From when it is open; killing it before would show little.
         if promised.opened && kill_at.is_none() {
             kill_at = Some(Instant::now() + time);
         }

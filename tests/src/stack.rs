@@ -212,8 +212,7 @@ pub fn separate_rollup_node(rollup: &Rollup, engine: &str, secret: &Path) -> (Pr
     let mut command = opal(&["--log-format", "json", "node", "--rollup-port", "0"]);
     command.args(["--l1", &rollup.endpoint("l1Rpc"), "--l1-beacon", &rollup.endpoint("l1Beacon")]);
     command.arg("--rollup-config").arg(rollup.dir().join("rollup.json"));
-    command.args(["--l2-engine-url", engine, "--l2-jwt-secret"]).arg(secret);
-    command.arg("--safedb-path").arg(secret.with_file_name("safe-heads"));
+    command.args(["--safedb-path", "", "--l2-engine-url", engine, "--l2-jwt-secret"]).arg(secret);
     let mut node = Process::start("opal node", &mut command);
     let [rollup_rpc] = urls(&mut node, ["rollup_rpc"]);
     (node, rollup_rpc)

@@ -135,7 +135,7 @@ fn a_node_over_a_separate_execution_client() {
             assert_eq!((safe, hash), theirs, "the sequencer has the same block");
             safe
         };
-        let safe = reaches(&mut node, &rpc, 2);
+        let safe = reaches(&mut node, &rpc, 3);
         let output =
             rpc::call(&rollup_rpc, "optimism_outputAtBlock", json!([format!("{safe:#x}")]));
         let theirs = rollup.endpoint("rollupRpc");
@@ -145,7 +145,7 @@ fn a_node_over_a_separate_execution_client() {
         let port = engine.rsplit(':').next().unwrap().parse().unwrap();
         drop(execution);
         let (execution, _, rpc) = separate_execution(rollup, data.path(), port);
-        reaches(&mut node, &rpc, safe + 1);
+        reaches(&mut node, &rpc, safe + 3);
         node.interrupt(Duration::from_secs(5));
         execution.interrupt(Duration::from_secs(5));
     });

@@ -7,7 +7,6 @@
 
 use alloc::boxed::Box;
 
-use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, map::AddressMap};
 use opal_protocol::TxEnvelope;
 use revm::DatabaseRef;
@@ -30,11 +29,11 @@ use revm::interpreter::{
 };
 use revm::state::{AccountInfo, EvmState, TransactionId};
 
-use crate::call::{self, CallError, CallRequest, OverriddenState, StateOverrides};
-use crate::executor::{BlockExecutor, BlockHashes};
+use crate::call::{self, CallBlock, CallError, CallRequest};
+use crate::executor::BlockExecutor;
 use crate::handler::{self, L2Tx, OpalContext, OpalEvm};
 use crate::precompiles::OpalPrecompiles;
-use crate::{ChainSpec, State, StateError, TxError};
+use crate::{State, StateError, TxError};
 
 /// An inspected transaction or call.
 #[derive(Clone, Debug)]
@@ -130,25 +129,24 @@ impl<'a> BlockExecutor<'a> {
     }
 }
 
-/// Runs a call as [`CallBlock::call`](crate::CallBlock::call) does, watched by `inspector`.
-///
-/// # Errors
-/// As [`CallBlock::call`](crate::CallBlock::call).
-#[allow(clippy::too_many_arguments)]
-pub fn inspect_call<'a, I: Inspector<OpalContext<'a>>>(
-    spec: &ChainSpec,
-    header: &Header,
-    state: &State,
-    request: &CallRequest,
-    overrides: &StateOverrides,
-    hashes: BlockHashes<'a>,
-    inspector: &mut I,
-) -> Result<(Inspected, BlockEnv), CallError> {
-    let state = OverriddenState::new(spec, header.timestamp, state, overrides)?;
-    let (mut evm, tx) = call::prepare(spec, header, None, &state, hashes, request, None)?;
-    let first = evm.ctx.journaled_state.inner.transaction_id;
-    let result = handler::inspect(&mut evm, tx.clone(), L2Tx::Call, inspector)?;
-    Ok((collect(&evm.ctx, result, tx, first), evm.ctx.block))
+impl<'a> CallBlock<'a> {
+    /// Like [`CallBlock::call`], watched by `inspector`, which has to stop it if need be; with the
+    /// block as the EVM saw it.
+    ///
+    /// # Errors
+    /// As [`CallBlock::call`].
+    pub fn inspect<I: Inspector<OpalContext<'a>>>(
+        &self,
+        request: &CallRequest,
+        inspector: &mut I,
+    ) -> Result<(Inspected, BlockEnv), CallError> {
+        let Self { spec, header, blob_base_fee, state, hashes, .. } = *self;
+        let (mut evm, tx) =
+            call::prepare(spec, header, blob_base_fee, state, hashes, request, None)?;
+        let first = evm.ctx.journaled_state.inner.transaction_id;
+        let result = handler::inspect(&mut evm, tx.clone(), L2Tx::Call, inspector)?;
+        Ok((collect(&evm.ctx, result, tx, first), evm.ctx.block))
+    }
 }
 
 /// The result with the gas that the receipt shows, which differs for deposits before Regolith.

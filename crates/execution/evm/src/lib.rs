@@ -61,7 +61,7 @@ pub use genesis::{GenesisError, genesis};
 pub use handler::OpalContext as EvmContext;
 pub use header::{next_base_fee, next_excess_blob_gas};
 pub use input::{BlockInput, InputError, Parent};
-pub use inspect::{Inspected, StateBefore, inspect_call};
+pub use inspect::{Inspected, StateBefore};
 pub use l1_fee::{L1FeeInfo, L1FeeParams};
 pub use precompiles::precompile_addresses;
 pub use probe::{Stop, TRANSFER_LOG_ADDRESS};

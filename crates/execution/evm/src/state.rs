@@ -457,7 +457,10 @@ impl State {
     }
 
     /// Code of the account with this hashed address; empty when it has none.
-    pub(crate) fn code_at(&self, account: &B256) -> Result<Bytes, StateError> {
+    ///
+    /// # Errors
+    /// When a trie node or the code is missing.
+    pub fn code_at(&self, account: &B256) -> Result<Bytes, StateError> {
         match self.accounts.get(account, &*self.source, Account::clone)? {
             None => Ok(Bytes::new()),
             Some(account) => Ok(self.code_of(&account)?.original_bytes()),

@@ -8,9 +8,11 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_eth::state::StateOverride;
 use jsonrpsee::types::ErrorObjectOwned;
 use opal_evm::{
-    CallBlock, CallError, CallRequest, ExecutionResult, HaltReason, InvalidTransaction,
-    OverriddenState,
+    CallBlock, CallError, CallRequest, EvmContext, ExecutionResult, HaltReason, Inspected,
+    InvalidTransaction, OverriddenState, State,
 };
+use revm::Inspector;
+use revm::context::BlockEnv;
 use revm::primitives::eip7825::TX_GAS_LIMIT_CAP;
 use revm::primitives::hardfork::SpecId;
 use serde::Serialize;
@@ -89,16 +91,28 @@ impl<'a> Call<'a> {
     ) -> RpcResult<Self> {
         let (stored, before) = rpc.state(block)?;
         let pending = block == Some(BlockId::Number(BlockNumberOrTag::Pending));
-        let mut header = if pending { rpc.pending_header() } else { stored.block.header().clone() };
+        let header = if pending { rpc.pending_header() } else { stored.block.header().clone() };
+        Self::on_state(rpc, request, (header, stored.block.hash), &before, state, overrides)
+    }
+
+    /// Like [`Call::new`], in the block of this header and with this hash, but on any state.
+    pub(super) fn on_state(
+        rpc: &'a Rpc,
+        request: TransactionRequest,
+        (mut header, block_hash): (Header, B256),
+        before: &State,
+        state: Option<StateOverride>,
+        overrides: BlockOverrides,
+    ) -> RpcResult<Self> {
         overrides.apply(&mut header)?;
         let spec = rpc.chain.spec();
         let accounts = state_overrides(state);
-        let state = OverriddenState::new(spec, header.timestamp, &before, &accounts);
+        let state = OverriddenState::new(spec, header.timestamp, before, &accounts);
         Ok(Self {
             rpc,
             request: call_request(request, spec.chain_id)?,
             header,
-            block_hash: stored.block.hash,
+            block_hash,
             state: state.map_err(|error| error::server(error.to_string()))?,
             blob_base_fee: overrides.blob_fee()?,
             overrides,
@@ -130,6 +144,17 @@ impl<'a> Call<'a> {
     fn gas(&self, gas: Option<u64>) -> u64 {
         let limit = self.rpc.config.call_gas_limit;
         gas.or(self.request.gas).map_or(limit, |gas| gas.min(limit))
+    }
+
+    /// Runs the call under an inspector, which has to stop it if need be.
+    pub(super) fn inspect<I>(&self, inspector: &mut I) -> RpcResult<(Inspected, BlockEnv)>
+    where
+        I: for<'b> Inspector<EvmContext<'b>>,
+    {
+        let gas = self.gas(None);
+        let request = CallRequest { gas: Some(gas), ..self.request.clone() };
+        self.in_block(|block| block.inspect(&request, inspector))
+            .map_err(|error| call_error(error, &request, gas, &self.deadline))
     }
 
     fn try_run(&self, gas: u64) -> Outcome {

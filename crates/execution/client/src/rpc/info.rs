@@ -19,7 +19,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(keccak256(data))
     });
     registry.quick("rpc_modules", |_, _| {
-        let names = ["debug", "eth", "miner", "net", "rpc", "txpool", "web3"];
+        let names = ["debug", "eth", "miner", "net", "rpc", "trace", "txpool", "web3"];
         Ok(names.into_iter().map(|name| (name, "1.0")).collect::<BTreeMap<_, _>>())
     });
     registry.quick("miner_setMaxDASize", |rpc, params| {

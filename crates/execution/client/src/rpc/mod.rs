@@ -22,6 +22,7 @@ mod send;
 mod simulate;
 mod state;
 mod subscriptions;
+mod traces;
 mod types;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use filters::Filters;
 use gate::{Deadline, Gate};
 pub use historical::HistoricalRpc;
 use params::Args;
+pub use traces::TraceConfig;
 pub(crate) use types::L1Fields;
 
 /// Limits and names of the RPC.
@@ -72,6 +74,8 @@ pub struct RpcConfig {
     pub filter_timeout: Duration,
     /// Most changes that one filter collects between two polls.
     pub max_filter_changes: usize,
+    /// Limits of traces.
+    pub trace: TraceConfig,
 }
 
 impl Default for RpcConfig {
@@ -91,6 +95,7 @@ impl Default for RpcConfig {
             max_filters: 1_000,
             filter_timeout: Duration::from_secs(300),
             max_filter_changes: 10_000,
+            trace: TraceConfig::default(),
         }
     }
 }
@@ -132,6 +137,7 @@ pub fn module_with(chain: Arc<Chain>, config: RpcConfig) -> RpcModule<()> {
     fill::register(&mut registry);
     fork_config::register(&mut registry);
     info::register(&mut registry);
+    traces::register(&mut registry);
     subscriptions::register(&mut registry);
     registry.0.remove_context()
 }

@@ -45,6 +45,7 @@ fn call_logger(from: u8, nonce: u64) -> TxEnvelope {
 }
 
 mod simulate;
+mod traces;
 
 /// docs/rpc.md lists what is registered, and nothing else. Names of namespaces that are documented
 /// elsewhere are left out.

@@ -314,7 +314,7 @@ pub(crate) fn prepare<'a>(
     unlimited(&mut cfg);
     cfg.disable_nonce_check = true;
     cfg.disable_block_gas_limit = true;
-    let db = BlockDb { state: state.state.clone(), hashes, probe };
+    let db = BlockDb { probe, ..BlockDb::new(state.state.clone(), hashes) };
     let mut evm = handler::new_evm(db, block, cfg, spec.hardfork(time));
     evm.precompiles = state.precompiles.clone();
     Ok((evm, tx))

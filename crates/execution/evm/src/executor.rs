@@ -133,7 +133,7 @@ impl<'a> BlockExecutor<'a> {
         state: &State,
         hashes: BlockHashes<'a>,
     ) -> Result<Self, BlockError> {
-        let db = BlockDb { state: state.clone(), hashes, probe: None };
+        let db = BlockDb::new(state.clone(), hashes);
         let mut this = Self::with_db(spec, parent, input, db);
         this.before_transactions()?;
         Ok(this)
@@ -370,7 +370,8 @@ impl<'a> BlockExecutor<'a> {
         // Not read for its own sake: a witness of a block without users need not hold the slots.
         let l1_fees = handler::known_fees(&self.evm);
         let changes = self.evm.ctx.journal_mut().finalize();
-        let state = self.evm.ctx.journaled_state.database.state.apply(changes)?;
+        let BlockDb { state, reads, .. } = &self.evm.ctx.journaled_state.database;
+        let state = state.apply_read(changes, reads)?;
 
         let isthmus = self.spec.is_active(Hardfork::Isthmus, time);
         let withdrawals_root = match &self.input.withdrawals {

@@ -37,21 +37,30 @@ use crate::inspect::{InspectedEvm, show_invalid_deposit};
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::precompiles::{OpalPrecompiles, precompiles};
 use crate::probe::{self, Probe};
-use crate::{State, StateError};
+use crate::reads::Reads;
+use crate::{Account, State, StateError};
 
 /// What the EVM reads from: a snapshot and the hashes of ancestor blocks.
 pub struct BlockDb<'a> {
     pub(crate) state: State,
+    pub(crate) reads: Reads,
     pub(crate) hashes: BlockHashes<'a>,
     /// What a simulation watches; `None` in blocks.
     pub(crate) probe: Option<Probe<'a>>,
+}
+
+impl<'a> BlockDb<'a> {
+    /// Nothing was read yet.
+    pub(crate) fn new(state: State, hashes: BlockHashes<'a>) -> Self {
+        Self { state, reads: Reads::default(), hashes, probe: None }
+    }
 }
 
 impl Database for BlockDb<'_> {
     type Error = StateError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        self.state.info(&address)
+        Ok(self.reads.account(&self.state, &address)?.account.as_ref().map(Account::info))
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, StateError> {
@@ -59,7 +68,7 @@ impl Database for BlockDb<'_> {
     }
 
     fn storage(&mut self, address: Address, index: U256) -> Result<U256, StateError> {
-        self.state.storage(&address, index)
+        self.reads.storage(&self.state, &address, index)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {

@@ -39,6 +39,7 @@ pub mod inspect;
 pub mod l1_fee;
 mod precompiles;
 mod probe;
+mod reads;
 mod requests;
 #[cfg(test)]
 mod rules_tests;

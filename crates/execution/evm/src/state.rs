@@ -12,9 +12,10 @@ use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
 use revm::state::{AccountInfo, EvmState};
 
+use crate::reads::Reads;
 use crate::trie::persist::{Evacuation, Sweep};
 use crate::trie::source::{NoSource, Place, TrieSink, TrieSource};
-use crate::trie::{Input, Leaf, Trie, record};
+use crate::trie::{Change, Input, Leaf, Trie, parallel, record};
 
 /// Why the state could not be read or changed. None of these is the fault of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +94,7 @@ impl Account {
         Self { nonce, balance, code_hash, code, storage }
     }
 
-    fn info(&self) -> AccountInfo {
+    pub(crate) fn info(&self) -> AccountInfo {
         let code = if self.code_hash == KECCAK256_EMPTY {
             Some(Bytecode::default())
         } else {
@@ -251,6 +252,24 @@ pub struct StorageProof {
     pub value: U256,
     /// Encoded nodes from the storage root to the slot.
     pub proof: Vec<Bytes>,
+}
+
+/// What becomes of an account.
+struct AccountChange {
+    key: B256,
+    /// `None` when it goes.
+    account: Option<Account>,
+    /// Slots that differ, by hashed number, in order.
+    slots: Vec<Change<U256>>,
+}
+
+impl AccountChange {
+    fn update_storage(&mut self, source: &dyn TrieSource) -> Result<(), StateError> {
+        match &mut self.account {
+            Some(account) => account.storage.update(&mut self.slots, source).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A snapshot of the world state. Cloning is cheap; nodes that no snapshot refers to any more are
@@ -473,44 +492,102 @@ impl State {
     /// # Errors
     /// When a trie node is missing.
     pub fn apply(&self, changes: EvmState) -> Result<Self, StateError> {
+        self.apply_read(changes, &Reads::default())
+    }
+
+    /// [`State::apply`], given what was read of this state.
+    pub(crate) fn apply_read(&self, changes: EvmState, reads: &Reads) -> Result<Self, StateError> {
+        let mut accounts = Vec::with_capacity(changes.len());
+        for (address, change) in &changes {
+            if change.is_touched() {
+                accounts.extend(self.change(address, change, reads)?);
+            }
+        }
+        accounts.sort_unstable_by_key(|account: &AccountChange| account.key);
+
+        // Storage first, whose roots the accounts hold. The threads share out the subtrees of
+        // large changes, and the accounts of small ones.
+        let source = &*self.source;
+        let (large, small): (Vec<_>, Vec<_>) = accounts
+            .iter_mut()
+            .filter(|account| !account.slots.is_empty())
+            .partition(|account| account.slots.len() >= parallel::MANY);
+        large.into_iter().try_for_each(|account| account.update_storage(source))?;
+        let mut small = small;
+        let many = small.iter().map(|account| account.slots.len()).sum::<usize>() >= parallel::MANY;
+        parallel::each(&mut small, many, |account| account.update_storage(source))?;
+
+        let mut accounts: Vec<_> =
+            accounts.into_iter().map(|change| (change.key, change.account)).collect();
         let mut next = self.clone();
-        let mut destroyed = Vec::new();
-        for (address, change) in changes {
-            if !change.is_touched() {
-                continue;
-            }
-            let key = keccak256(address);
-            // The local flag tells that the account was not used again after it destroyed itself.
-            if change.is_selfdestructed_locally() || change.is_empty() {
-                destroyed.push(key);
-                continue;
-            }
-            let old = self.accounts.get(&key, &*self.source, Account::clone)?.unwrap_or_default();
-            let mut account = Account {
-                nonce: change.info.nonce,
-                balance: change.info.balance,
-                code_hash: change.info.code_hash,
-                code: if old.code_hash == change.info.code_hash {
-                    old.code
-                } else {
-                    change.info.code.clone()
-                },
-                storage: old.storage,
-            };
-            if change.is_created() || change.is_selfdestructed() {
-                account.storage = Trie::default();
-            }
-            let slots = change.storage.iter().map(|(slot, value)| (*slot, value.present_value));
-            update_storage(&mut account.storage, slots, &*self.source)?;
-            next.accounts.insert(&key, account, &*self.source)?;
-        }
-        // Insertions first: a removal that leaves a branch with one child needs that child's node,
-        // which a witness need not hold if an insertion keeps the branch.
-        for key in destroyed {
-            next.accounts.remove(&key, &*self.source)?;
-        }
-        next.accounts.commit()?;
+        next.accounts.update(&mut accounts, source)?;
         Ok(next)
+    }
+
+    /// What becomes of one account; `None` when it stays as it is.
+    fn change(
+        &self,
+        address: &Address,
+        change: &revm::state::Account,
+        reads: &Reads,
+    ) -> Result<Option<AccountChange>, StateError> {
+        let read = reads.get(address);
+        let key = read.map_or_else(|| keccak256(address), |read| read.key);
+        let old = match read {
+            Some(read) => read.account.clone(),
+            None => self.account_at(&key)?,
+        };
+        // The local flag tells that the account was not used again after it destroyed itself.
+        if change.is_selfdestructed_locally() || change.is_empty() {
+            return Ok(old.map(|_| AccountChange { key, account: None, slots: Vec::new() }));
+        }
+        let cleared = change.is_created() || change.is_selfdestructed();
+        let info = &change.info;
+        let same = !cleared
+            && old.as_ref().is_some_and(|old| {
+                (old.nonce, old.balance, old.code_hash)
+                    == (info.nonce, info.balance, info.code_hash)
+            });
+        let old = old.unwrap_or_default();
+        let code = if old.code_hash == info.code_hash { old.code } else { info.code.clone() };
+        let storage = if cleared { Trie::default() } else { old.storage };
+        let account = Account {
+            nonce: info.nonce,
+            balance: info.balance,
+            code_hash: info.code_hash,
+            code,
+            storage,
+        };
+        let mut slots = Vec::with_capacity(change.storage.len());
+        for (slot, value) in &change.storage {
+            let value = value.present_value;
+            let read = read.and_then(|read| read.slots.get(slot));
+            let key = read.map_or_else(|| slot_key(*slot), |(key, _)| *key);
+            let old = match read {
+                _ if cleared => U256::ZERO,
+                Some((_, old)) => *old,
+                None => self.slot_at(&account, &key)?,
+            };
+            if value != old {
+                slots.push((key, (!value.is_zero()).then_some(value)));
+            }
+        }
+        if same && slots.is_empty() {
+            return Ok(None);
+        }
+        slots.sort_unstable_by_key(|(key, _)| *key);
+        Ok(Some(AccountChange { key, account: Some(account), slots }))
+    }
+
+    /// The account with this hashed address.
+    pub(crate) fn account_at(&self, key: &B256) -> Result<Option<Account>, StateError> {
+        self.accounts.get(key, &*self.source, Account::clone)
+    }
+
+    /// Value of an account's slot with this hashed number.
+    pub(crate) fn slot_at(&self, account: &Account, key: &B256) -> Result<U256, StateError> {
+        let value = account.storage.get(key, &*self.source, |value| *value)?;
+        Ok(value.unwrap_or_default())
     }
 
     /// Sets an account and its storage, in addition to what is there; hashes are not computed.
@@ -566,7 +643,7 @@ pub fn bytecode(code: Bytes) -> Bytecode {
     Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
 }
 
-fn slot_key(slot: U256) -> B256 {
+pub(crate) fn slot_key(slot: U256) -> B256 {
     keccak256(slot.to_be_bytes::<32>())
 }
 

@@ -133,10 +133,9 @@ impl Importer<'_> {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let source = self.store.files.clone();
-        self.accounts.update(&mut self.batch, &*source)?;
+        let root = self.accounts.update(&mut self.batch, &*source)?;
         self.batch.clear();
         self.slots_in_batch = 0;
-        let root = self.accounts.commit()?;
         let mut writer = self.store.writer()?;
         let accounts = &self.accounts;
         let (place, nodes, bytes) = self.store.write(&mut writer, |sink| accounts.persist(sink))?;
@@ -167,7 +166,6 @@ impl Current {
     fn take_batch(&mut self, source: &dyn TrieSource) -> Result<(), StoreError> {
         self.storage.update(&mut self.batch, source)?;
         self.batch.clear();
-        self.storage.commit()?;
         Ok(())
     }
 }

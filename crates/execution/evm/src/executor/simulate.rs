@@ -44,7 +44,7 @@ impl<'a> BlockExecutor<'a> {
         simulation: Simulation<'a>,
     ) -> Result<Self, BlockError> {
         let probe = Probe::new(simulation.stop);
-        let db = BlockDb { state: state.state.clone(), hashes, probe: Some(probe) };
+        let db = BlockDb { probe: Some(probe), ..BlockDb::new(state.state.clone(), hashes) };
         let mut this = Self::with_db(spec, parent, input, db);
         this.base_fee = simulation.base_fee;
         this.evm.precompiles = state.precompiles.clone();

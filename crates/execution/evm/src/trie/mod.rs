@@ -16,6 +16,7 @@
 //! [swept](persist::Sweep).
 
 mod node;
+pub(crate) mod parallel;
 pub mod persist;
 pub(crate) mod record;
 mod rlp;
@@ -214,8 +215,8 @@ impl<V: Leaf> Trie<V> {
         Ok(())
     }
 
-    /// Applies many changes at once. They must be sorted by key, each key once, and remove only
-    /// what is there.
+    /// Applies many changes at once and computes the hashes of all changed nodes. The changes must
+    /// be sorted by key, each key once, and remove only what is there.
     ///
     /// # Errors
     /// As [`Trie::remove`].
@@ -223,8 +224,9 @@ impl<V: Leaf> Trie<V> {
         &mut self,
         changes: &mut [Change<V>],
         source: &dyn TrieSource,
-    ) -> Result<(), StateError> {
-        update::update(&mut self.root, changes, 0, source)
+    ) -> Result<B256, StateError> {
+        update::update_and_commit(&mut self.root, changes, source)?;
+        self.commit()
     }
 
     /// Computes the hashes of all changed nodes and returns the root.

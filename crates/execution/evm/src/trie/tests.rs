@@ -72,6 +72,35 @@ fn random_changes_give_the_root_of_a_naive_trie() {
 }
 
 #[test]
+fn many_changes_at_once_give_the_root_of_a_naive_trie() {
+    let mut numbers = Numbers(13);
+    let mut trie = Trie::<U256>::default();
+    let mut model = BTreeMap::new();
+    // As many as several threads share, and fewer; of keys that differ early, and late.
+    for count in [1000, 700, 40, 300, 900, 2, 2000] {
+        let mut changes = BTreeMap::new();
+        for _ in 0..count {
+            let n = numbers.next() % 1_500;
+            let key = if n.is_multiple_of(2) { key(n) } else { keccak256(n.to_be_bytes()) };
+            let value = (!numbers.next().is_multiple_of(3)).then(|| U256::from(numbers.next() + 1));
+            if value.is_some() || model.contains_key(&key) {
+                changes.insert(key, value);
+            }
+        }
+        for (key, value) in &changes {
+            match value {
+                Some(value) => model.insert(*key, *value),
+                None => model.remove(key),
+            };
+        }
+        let mut changes: Vec<_> = changes.into_iter().collect();
+        assert_eq!(trie.update(&mut changes, &NoSource).unwrap(), root_of(&model));
+    }
+    let mut removals: Vec<_> = model.into_keys().map(|key| (key, None)).collect();
+    assert_eq!(trie.update(&mut removals, &NoSource).unwrap(), EMPTY_ROOT_HASH);
+}
+
+#[test]
 fn removing_everything_gives_the_empty_root() {
     let mut trie = Trie::<U256>::default();
     for n in 0..64 {

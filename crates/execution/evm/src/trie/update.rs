@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
-use super::Leaf;
 use super::node::{
     ExtensionNode, INVALID, Kind, LeafNode, Link, Node, full_key, nibble, open, rest,
 };
 use super::source::TrieSource;
+use super::{Leaf, parallel, rlp};
 use crate::StateError;
 
 /// A key with its new value; `None` removes it.
@@ -96,6 +96,41 @@ pub(super) fn update<V: Leaf>(
             Ok(())
         }
     }
+}
+
+/// Applies changes to a whole trie and hashes what changed below the root, on several threads if
+/// there is much to do.
+pub(super) fn update_and_commit<V: Leaf>(
+    slot: &mut Option<Link<V>>,
+    changes: &mut [Change<V>],
+    source: &dyn TrieSource,
+) -> Result<(), StateError> {
+    let Some(link) = slot.as_mut().filter(|_| changes.len() >= parallel::MANY) else {
+        return update(slot, changes, 0, source);
+    };
+    let Kind::Branch(children) = open(link, source)? else {
+        return update(slot, changes, 0, source);
+    };
+    let mut parts = parts(changes, 0)?.into_iter().peekable();
+    let mut tasks = Vec::with_capacity(16);
+    for (index, child) in children.iter_mut().enumerate() {
+        if let Some((_, part)) = parts.next_if(|(at, _)| *at == index) {
+            tasks.push((child, part));
+        }
+    }
+    parallel::each(&mut tasks, true, |(child, part)| {
+        update(child, part, 1, source)?;
+        match child {
+            Some(child) => rlp::commit(child, &mut Vec::with_capacity(600)),
+            None => Ok(()),
+        }
+    })?;
+    match settle(children, source)? {
+        Settled::Empty => *slot = None,
+        Settled::Branch => {}
+        Settled::One(link) => *slot = Some(link),
+    }
+    Ok(())
 }
 
 /// Applies to each child of a branch at `depth` what is its part of the changes.

@@ -355,6 +355,8 @@ fn states_of_the_history_are_computed_and_older_ones_dropped() {
     for number in [0, 1, 37, 64, 95, 100] {
         assert_eq!(root(&engine, number).unwrap(), blocks[number].header().state_root);
     }
+    // A flush that began before would end without the new label.
+    wait(&engine);
     label(&engine, &blocks[98], &blocks[98]);
     let last = engine.head();
     let more = extend(&engine, l2_attributes(&last, &[]));

@@ -70,7 +70,8 @@ pub(crate) struct NodeArgs {
     storage: StorageArgs,
     /// Directory for the record of safe heads, which answers `optimism_safeHeadAtL1Block`; an empty
     /// name switches it off [default: one for each chain in the data directory].
-    #[arg(long, visible_alias = "safedb.path", env = "OPAL_NODE_SAFEDB_PATH", value_name = "DIR")]
+    #[arg(long, visible_alias = "safedb.path", env = "OPAL_NODE_SAFEDB_PATH", value_name = "DIR",
+        value_parser = path_or_nothing)]
     safedb_path: Option<PathBuf>,
     /// Write everything that derivation is given to this file, for `opal derive`.
     #[arg(long, env = "OPAL_NODE_RECORD", value_name = "FILE")]
@@ -104,6 +105,11 @@ pub(crate) struct NodeArgs {
     l1_poll_interval_ms: u64,
     #[command(flatten)]
     rpc: RpcArgs,
+}
+
+/// A path, or an empty name, which clap's own parser of paths refuses.
+fn path_or_nothing(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(text.into())
 }
 
 pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {

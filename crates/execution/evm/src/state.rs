@@ -463,6 +463,7 @@ impl State {
 
     /// The encoded node at a path of the trie of accounts, or of the storage of the account with
     /// this hashed address.
+    #[cfg(feature = "std")]
     pub(crate) fn node_at(
         &self,
         account: Option<&B256>,

@@ -1,6 +1,6 @@
 //! The world state on disk: an append-only, copy-on-write trie.
 //!
-//! Nodes lie in [segment files](segments) and refer to their children by position as well as by
+//! Nodes lie in segment files and refer to their children by position as well as by
 //! hash, so that a walk down the trie takes one read a level and no index. Nothing is ever written
 //! over: each root that was stored stays readable until its segments are deleted, whatever came
 //! after it, and a crash loses at most a tail that nobody committed to.

@@ -11,7 +11,7 @@
 //!                   └─► branch' ─► leaf' k1
 //! ```
 //!
-//! A node that is not in memory is known by its hash and, if a file set of [records](record) has
+//! A node that is not in memory is known by its hash and, if a file set of records has
 //! it, by its [`Place`] there. What was fetched once stays in memory until it is
 //! [swept](persist::Sweep).
 

@@ -12,7 +12,7 @@
 //!
 //! A decoded span stays what it was: columns, in the memory of the stream that they were read from.
 //! Ten million blocks without transactions come in 11 kB of a channel, so a block must not cost more
-//! than its bit and its byte. It is made when it is asked for ([`blocks`]).
+//! than its bit and its byte. It is made when it is asked for (`blocks`).
 
 mod blocks;
 mod decode;

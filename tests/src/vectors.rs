@@ -18,12 +18,11 @@
 //! | `derivation/l1` with `derivation/expected`, `upgrades` (on a command line) | opal |
 //! | `upgrades`, `registry` (genesis files; on a running chain) | opal-devnet |
 //! | `evm`, `exec`, `fees` | opal-evm |
-//! | `engine` (payload ids), `rpc` (transactions and receipts) | opal-execution |
-//! | `rpc` (what an L1 answers) | opal-da |
+//! | `engine`, `rpc` (transactions and receipts) | opal-execution |
+//! | `rpc` (what an L1 and a beacon node answer), `blobs` (a beacon node's sidecars) | opal-da |
 //!
-//! Not read yet, for the layers that will read them do not exist: `faultproof`,
-//! `fp-witness`, `interop`, `p2p`, `vm`, `withdrawals`, the
-//! flashblocks and payload forms in `engine`, and a beacon node's answers in `rpc`.
+//! Not read yet, for the layers that will read them do not exist: `faultproof`, `fp-witness`,
+//! `interop`, `p2p`, `vm`, `withdrawals`.
 
 use std::any::type_name;
 use std::collections::BTreeMap;

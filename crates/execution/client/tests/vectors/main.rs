@@ -13,7 +13,7 @@ use opal_execution::{PayloadAttributes, PayloadId, payload_id};
 use opal_protocol::TxEnvelope;
 use opal_tests::vectors::{Outcome, VectorFile, Vectors, engine_json, list, optional, parse};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let mut vectors = Vectors::from_env();
@@ -30,7 +30,9 @@ fn check_engine(file: &VectorFile) -> Outcome {
     if optional(&json, "payloads").is_some() {
         let payloads = list(&json["payloads"]);
         payloads.iter().for_each(check_payload);
-        return Outcome::Checked(payloads.len());
+        let faulty: Vec<&Value> = json["faulty"].as_array().into_iter().flatten().collect();
+        check_faulty(&faulty);
+        return Outcome::Checked(payloads.len() + faulty.len());
     }
     file.expect_lists(&json, &["cases"]);
     for case in list(&json["cases"]) {
@@ -49,6 +51,29 @@ fn check_payload(case: &Value) {
         serde_json::to_value(ExecutionPayload::deserialize(json).unwrap()).unwrap()
     };
     assert_eq!(&again, json, "{}", case["name"]);
+}
+
+/// A payload, as text, that is one of no version: refused by each version of the method on each fork.
+fn check_faulty(cases: &[&Value]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for module in sample::engines() {
+        for case in cases {
+            let json: Value = serde_json::from_str(case["json"].as_str().unwrap()).unwrap();
+            for (method, params) in [
+                ("engine_newPayloadV1", json!([json])),
+                ("engine_newPayloadV2", json!([json])),
+                ("engine_newPayloadV3", json!([json, [], B256::ZERO])),
+                ("engine_newPayloadV4", json!([json, [], B256::ZERO, []])),
+            ] {
+                let answer = runtime.block_on(sample::answer(&module, method, &params));
+                assert!(
+                    answer["error"]["code"].is_number(),
+                    "{}: {method}: {answer}",
+                    case["name"]
+                );
+            }
+        }
+    }
 }
 
 /// Each flashblock, with the transactions of those before it, is a payload of the hash it says.

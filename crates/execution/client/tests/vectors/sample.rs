@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B64, B256, Bytes, Signature, TxKind, U256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use jsonrpsee::RpcModule;
-use opal_execution::{Chain, ForkchoiceState, LocalEngine, PayloadAttributes, rpc};
+use opal_execution::{Chain, ForkchoiceState, LocalEngine, PayloadAttributes, engine_api, rpc};
 use opal_protocol::hardfork::TABLE;
 use opal_protocol::{DepositTransaction, Hardfork, TxEnvelope, predeploys};
 use serde_json::{Value, json};
@@ -44,10 +44,22 @@ pub fn objects() -> Objects {
     objects
 }
 
-async fn ask(module: &RpcModule<()>, method: &str, params: Value) -> Value {
+/// The Engine API of a new chain of each fork.
+pub fn engines() -> impl Iterator<Item = RpcModule<()>> {
+    TABLE.iter().filter(|row| row.fork <= Hardfork::LATEST_LIVE).map(|row| {
+        engine_api::module(LocalEngine::new(Chain::from_genesis(&genesis(row.fork)).unwrap()))
+    })
+}
+
+/// The whole answer, with its result or error.
+pub async fn answer(module: &RpcModule<()>, method: &str, params: &Value) -> Value {
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let (answer, _) = module.raw_json_request(&request.to_string(), 16).await.unwrap();
-    let mut answer: Value = serde_json::from_str(answer.get()).unwrap();
+    serde_json::from_str(answer.get()).unwrap()
+}
+
+async fn ask(module: &RpcModule<()>, method: &str, params: Value) -> Value {
+    let mut answer = answer(module, method, &params).await;
     assert!(answer["result"].is_array() || answer["result"].is_object(), "{method}: {answer}");
     answer["result"].take()
 }

@@ -39,9 +39,9 @@ fn text(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) 
 
     let _ = writeln!(out, "\nContracts on L1");
     for (name, address) in devnet.addresses.named() {
-        let _ = writeln!(out, "    {name:<20} {address}");
+        let _ = writeln!(out, "    {name:<25} {address}");
     }
-    let _ = writeln!(out, "    {:<20} {}", "batch inbox", rollup.batch_inbox_address);
+    let _ = writeln!(out, "    {:<25} {}", "batch inbox", rollup.batch_inbox_address);
 
     let _ = writeln!(out, "\nPrefunded accounts (10,000 ETH each, L2 and embedded L1)");
     for signer in devnet.accounts.users() {
@@ -61,6 +61,6 @@ fn text(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) 
 fn row(out: &mut String, name: &str, value: Option<&String>) {
     if let Some(value) = value {
         // Writing to a string can't fail.
-        let _ = writeln!(out, "    {name:<20} {value}");
+        let _ = writeln!(out, "    {name:<25} {value}");
     }
 }

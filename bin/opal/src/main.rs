@@ -7,6 +7,7 @@ mod bench;
 mod chains;
 mod data_dir;
 mod db;
+mod deploy;
 mod derive;
 mod execution;
 mod genesis;
@@ -50,6 +51,8 @@ enum Command {
     Execution(Box<execution::ExecutionArgs>),
     /// Run a batcher: post a sequencer's blocks to L1.
     Batcher(Box<batcher::Args>),
+    /// Deploy a rollup's contracts to an L1, and check what is there.
+    Deploy(Box<deploy::DeployArgs>),
     /// Derive payload attributes from recorded L1 data, and compare them with known L2 blocks.
     Derive(Box<derive::DeriveArgs>),
     /// List the chains that Opal has built in, or tell what is known of one.
@@ -97,6 +100,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             Command::Node(args) => node::run(*args, shutdown).await.map(Some),
             Command::Execution(args) => execution::run(*args, shutdown).await.map(Some),
             Command::Batcher(args) => batcher::run(*args, shutdown).await.map(Some),
+            Command::Deploy(args) => deploy::run(*args).await.map(|()| None),
             Command::Derive(args) => derive::run(*args).await.map(|()| None),
             Command::Chains(args) => chains::run(&args).map(|text| {
                 // A reader that has seen enough is no error.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_genesis::Genesis;
-use opal_da::{Batcher, BatcherConfig, DataAvailabilityType, L1Client};
+use opal_da::{Batcher, BatcherConfig, BlockTag, DataAvailabilityType, L1Client};
 use opal_execution::Chain;
 use opal_execution::rpc::RpcConfig;
+use opal_governance::transactions::{Event, Progress};
 use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
@@ -343,8 +344,18 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
             let client = Arc::new(L1Client::connect(rpc, beacon.as_ref()).await?);
             info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
             let provider = http::provider(rpc)?;
-            let mut deployed =
-                opal_governance::deploy_to_l1(&provider, deployer.signer(), &intent).await?;
+            // Contracts of its own: the chain of an earlier run is gone, its proposals are of no
+            // use to this one.
+            intent.salt = client.block_ref(BlockTag::Latest).await?.hash;
+            let mut observer = |news: Progress<'_>| {
+                if let Event::Done { transaction, .. } = news.event {
+                    let (step, done, of) = (news.step, news.done, news.of);
+                    info!(target: "opal::devnet", step, done, of, %transaction, "deployed");
+                }
+            };
+            let deployed =
+                opal_governance::deploy_to_l1(&provider, deployer, &intent, 1, &mut observer);
+            let mut deployed = deployed.await?;
             deployed.rollup_config.upgrades = upgrades;
             Ok(Foundation {
                 embedded: None,

@@ -56,12 +56,65 @@ sol! {
         function batchInbox() external view returns (address);
         function optimismPortal() external view returns (address);
         function l2ChainId() external view returns (uint256);
+        function superchainConfig() external view returns (address);
+        function delayedWETH() external view returns (address);
+        function startBlock() external view returns (uint256);
+        function setFeature(bytes32 feature, bool enabled) external;
+        function isFeatureEnabled(bytes32 feature) external view returns (bool);
         function resourceConfig() external view returns (ResourceConfig);
     }
 
     interface IOptimismPortalSetup {
         function initialize(address systemConfig, address anchorStateRegistry, address ethLockbox) external;
         function systemConfig() external view returns (address);
+        function anchorStateRegistry() external view returns (address);
+        function ethLockbox() external view returns (address);
         function proofMaturityDelaySeconds() external view returns (uint256);
+    }
+
+    interface ISuperchainConfigSetup {
+        function initialize(address guardian) external;
+        function guardian() external view returns (address);
+        function paused(address identifier) external view returns (bool);
+    }
+
+    interface IETHLockboxSetup {
+        function initialize(address systemConfig, address[] portals) external;
+        function systemConfig() external view returns (address);
+        function authorizedPortals(address portal) external view returns (bool);
+    }
+
+    struct Proposal {
+        bytes32 root;
+        uint256 l2SequenceNumber;
+    }
+
+    interface IDisputeGameFactorySetup {
+        function initialize(address owner) external;
+        function setImplementation(uint32 gameType, address implementation, bytes args) external;
+        function setInitBond(uint32 gameType, uint256 bond) external;
+        function gameImpls(uint32 gameType) external view returns (address);
+        function gameArgs(uint32 gameType) external view returns (bytes);
+        function initBonds(uint32 gameType) external view returns (uint256);
+    }
+
+    interface IAnchorStateRegistrySetup {
+        function initialize(
+            address systemConfig,
+            address disputeGameFactory,
+            Proposal startingAnchorRoot,
+            uint32 startingRespectedGameType
+        ) external;
+        function systemConfig() external view returns (address);
+        function disputeGameFactory() external view returns (address);
+        function getStartingAnchorRoot() external view returns (Proposal);
+        function respectedGameType() external view returns (uint32);
+        function disputeGameFinalityDelaySeconds() external view returns (uint256);
+    }
+
+    interface IDelayedWETHSetup {
+        function initialize(address systemConfig) external;
+        function systemConfig() external view returns (address);
+        function delay() external view returns (uint256);
     }
 }

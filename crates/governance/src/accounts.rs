@@ -47,6 +47,12 @@ pub enum DevRole {
     L1ProxyAdminOwner,
     /// Upgrades the predeploys on L2.
     L2ProxyAdminOwner,
+    /// Proposes output roots on L1.
+    Proposer,
+    /// Disputes proposals on L1.
+    Challenger,
+    /// Pauses withdrawals on L1.
+    Guardian,
 }
 
 /// Accounts derived and funded: those of users and roles, and a few spare ones.
@@ -116,6 +122,7 @@ mod tests {
         assert_eq!(addresses[19], address!("8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"));
         assert_eq!(accounts.role(DevRole::Batcher).address(), addresses[10]);
         assert_eq!(accounts.role(DevRole::L2ProxyAdminOwner).address(), addresses[14]);
+        assert_eq!(accounts.role(DevRole::Guardian).address(), addresses[17]);
         assert_eq!(accounts.users().len(), USER_ACCOUNTS);
     }
 

@@ -3,33 +3,64 @@
 use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
-/// The contracts of one chain on L1. The JSON names are those of the OP Stack's deployer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct Addresses {
-    /// Admin of the proxies.
-    pub proxy_admin: Address,
-    /// Where users deposit.
-    pub optimism_portal_proxy: Address,
-    /// The portal's code.
-    pub optimism_portal_impl: Address,
-    /// Parameters of the L2 chain.
-    pub system_config_proxy: Address,
-    /// The SystemConfig's code.
-    pub system_config_impl: Address,
+fn is_zero(address: &Address) -> bool {
+    address.is_zero()
 }
 
-impl Addresses {
-    /// Name and address of each contract, in the order in which a person wants to read them.
-    pub const fn named(&self) -> [(&'static str, Address); 5] {
-        [
-            ("OptimismPortalProxy", self.optimism_portal_proxy),
-            ("SystemConfigProxy", self.system_config_proxy),
-            ("ProxyAdmin", self.proxy_admin),
-            ("OptimismPortalImpl", self.optimism_portal_impl),
-            ("SystemConfigImpl", self.system_config_impl),
-        ]
-    }
+/// Declares the contracts once: the field, the name that it has in JSON and on the screen, and what
+/// it is.
+macro_rules! addresses {
+    ($($(#[$doc:meta])* $field:ident = $name:literal,)*) => {
+        /// The contracts of one chain on L1, under the names of the OP Stack's deployer and of the
+        /// superchain registry. What the chain has not is the zero address.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Addresses {
+            $($(#[$doc])* #[serde(rename = $name, skip_serializing_if = "is_zero")]
+            pub $field: Address,)*
+        }
+
+        impl Addresses {
+            /// Name and address of each contract that the chain has, in the order in which a person
+            /// wants to read them.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, Address)> + use<> {
+                [$(($name, self.$field)),*].into_iter().filter(|(_, address)| !address.is_zero())
+            }
+        }
+    };
+}
+
+addresses! {
+    /// Where users deposit and withdraw.
+    optimism_portal_proxy = "OptimismPortalProxy",
+    /// Parameters of the L2 chain.
+    system_config_proxy = "SystemConfigProxy",
+    /// Creates dispute games.
+    dispute_game_factory_proxy = "DisputeGameFactoryProxy",
+    /// Which dispute games count.
+    anchor_state_registry_proxy = "AnchorStateRegistryProxy",
+    /// Bonds of dispute games.
+    delayed_weth_proxy = "DelayedWETHProxy",
+    /// Who may pause the chain.
+    superchain_config_proxy = "SuperchainConfigProxy",
+    /// The portal's ether, where the intent wants it apart.
+    eth_lockbox_proxy = "EthLockboxProxy",
+    /// Admin of the proxies.
+    proxy_admin = "ProxyAdmin",
+    /// The portal's code.
+    optimism_portal_impl = "OptimismPortalImpl",
+    /// The SystemConfig's code.
+    system_config_impl = "SystemConfigImpl",
+    /// The DisputeGameFactory's code.
+    dispute_game_factory_impl = "DisputeGameFactoryImpl",
+    /// The AnchorStateRegistry's code.
+    anchor_state_registry_impl = "AnchorStateRegistryImpl",
+    /// The DelayedWETH's code.
+    delayed_weth_impl = "DelayedWETHImpl",
+    /// The SuperchainConfig's code.
+    superchain_config_impl = "SuperchainConfigImpl",
+    /// The ETHLockbox's code.
+    eth_lockbox_impl = "EthLockboxImpl",
 }
 
 #[cfg(test)]
@@ -39,11 +70,19 @@ mod tests {
 
     #[test]
     fn json_has_the_same_names_as_the_banner() {
-        let json = serde_json::to_value(Addresses::default()).unwrap();
-        let object = json.as_object().unwrap();
-        assert_eq!(object.len(), Addresses::default().named().len());
-        for (name, _) in Addresses::default().named() {
-            assert!(object.contains_key(name), "{name}");
+        let addresses = Addresses {
+            proxy_admin: Address::repeat_byte(1),
+            delayed_weth_proxy: Address::repeat_byte(2),
+            ..Addresses::default()
+        };
+        let json = serde_json::to_value(addresses).unwrap();
+        let named: Vec<_> = addresses.named().collect();
+        assert_eq!(named.len(), 2);
+        assert_eq!(json.as_object().unwrap().len(), named.len());
+        for (name, address) in named {
+            assert_eq!(json[name], serde_json::json!(address), "{name}");
         }
+        assert_eq!(serde_json::from_value::<Addresses>(json).unwrap(), addresses);
+        assert!(serde_json::from_str::<Addresses>(r#"{"Portal":null}"#).is_err());
     }
 }

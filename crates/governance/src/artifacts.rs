@@ -5,17 +5,59 @@ use std::collections::BTreeMap;
 use alloy_primitives::{B256, Bytes};
 use serde::Deserialize;
 
-/// A contract whose artifact is embedded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contract {
+/// Declares the contracts, each by the name that its source, its artifact's file and the enum share.
+macro_rules! contracts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A contract whose artifact is embedded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Contract {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Contract {
+            /// Every embedded contract.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The contract's name in its source.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The artifact as JSON, with the ABI and the storage layout.
+            pub const fn json(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!(
+                        "../../../contracts/artifacts/",
+                        stringify!($name),
+                        ".json"
+                    )),)*
+                }
+            }
+        }
+    };
+}
+
+contracts! {
     /// Transparent EIP-1967 proxy, on both layers.
     Proxy,
     /// Admin of the proxies, on both layers.
     ProxyAdmin,
+    /// Who may pause the chain, on L1.
+    SuperchainConfig,
     /// Parameters of the L2 chain, on L1.
     SystemConfig,
-    /// Deposits, on L1.
+    /// Deposits and withdrawals, on L1.
     OptimismPortal,
+    /// The ether of portals that share it, on L1.
+    ETHLockbox,
+    /// Creates dispute games, on L1.
+    DisputeGameFactory,
+    /// Which dispute games count, on L1.
+    AnchorStateRegistry,
+    /// Bonds of dispute games, on L1.
+    DelayedWETH,
     /// L1 attributes, on L2.
     L1Block,
     /// Fee oracle, on L2.
@@ -25,49 +67,6 @@ pub enum Contract {
 }
 
 impl Contract {
-    /// Every embedded contract.
-    pub const ALL: [Self; 7] = [
-        Self::Proxy,
-        Self::ProxyAdmin,
-        Self::SystemConfig,
-        Self::OptimismPortal,
-        Self::L1Block,
-        Self::GasPriceOracle,
-        Self::L2ToL1MessagePasser,
-    ];
-
-    /// The contract's name in its source.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Proxy => "Proxy",
-            Self::ProxyAdmin => "ProxyAdmin",
-            Self::SystemConfig => "SystemConfig",
-            Self::OptimismPortal => "OptimismPortal",
-            Self::L1Block => "L1Block",
-            Self::GasPriceOracle => "GasPriceOracle",
-            Self::L2ToL1MessagePasser => "L2ToL1MessagePasser",
-        }
-    }
-
-    /// The artifact as JSON, with the ABI and the storage layout.
-    pub const fn json(self) -> &'static str {
-        match self {
-            Self::Proxy => include_str!("../../../contracts/artifacts/Proxy.json"),
-            Self::ProxyAdmin => include_str!("../../../contracts/artifacts/ProxyAdmin.json"),
-            Self::SystemConfig => include_str!("../../../contracts/artifacts/SystemConfig.json"),
-            Self::OptimismPortal => {
-                include_str!("../../../contracts/artifacts/OptimismPortal.json")
-            }
-            Self::L1Block => include_str!("../../../contracts/artifacts/L1Block.json"),
-            Self::GasPriceOracle => {
-                include_str!("../../../contracts/artifacts/GasPriceOracle.json")
-            }
-            Self::L2ToL1MessagePasser => {
-                include_str!("../../../contracts/artifacts/L2ToL1MessagePasser.json")
-            }
-        }
-    }
-
     /// Parses the artifact's bytecode. Nothing is cached: a genesis needs each contract once.
     ///
     /// # Errors
@@ -177,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_artifact_has_code_under_its_own_name() {
-        for contract in Contract::ALL {
+        for &contract in Contract::ALL {
             let value: serde_json::Value = serde_json::from_str(contract.json()).unwrap();
             assert_eq!(value["contractName"], contract.name());
             let artifact = contract.artifact().unwrap();

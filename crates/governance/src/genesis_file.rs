@@ -269,10 +269,11 @@ pub fn check_hash(found: B256, rollup: &RollupConfig) -> Result<(), GenesisFileE
 /// If it is another one, or none.
 pub fn verify(file: GenesisFile, rollup: &RollupConfig) -> Result<BlockId, GenesisFileError> {
     let genesis = file.of_chain(rollup)?;
-    let block = crate::block_id("L2", &genesis)
+    let (block, _) = crate::genesis_block("L2", &genesis)
         .map_err(|error| GenesisFileError::Execution(error.to_string()))?;
-    check_hash(block.hash, rollup)?;
-    Ok(block)
+    let id = block.id();
+    check_hash(id.hash, rollup)?;
+    Ok(id)
 }
 
 /// Whether the `config` section has the rules of the rollup configuration. The two come as two

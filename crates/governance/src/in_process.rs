@@ -27,7 +27,7 @@ pub enum InProcessError {
     #[error("deployment step \"{step}\" failed: {reason}")]
     Step {
         /// Name of the step.
-        step: &'static str,
+        step: String,
         /// What the EVM says.
         reason: String,
     },
@@ -35,7 +35,7 @@ pub enum InProcessError {
     #[error("after deployment {what} is {found}, not {expected}")]
     Check {
         /// What was looked at.
-        what: &'static str,
+        what: String,
         /// What it is.
         found: Bytes,
         /// What it must be.
@@ -130,6 +130,11 @@ impl GenesisEvm {
         }
     }
 
+    /// An account's balance, in wei.
+    pub fn balance(&self, address: Address) -> U256 {
+        self.db.cache.accounts.get(&address).map_or(U256::ZERO, |account| account.info.balance)
+    }
+
     /// Reads what a check asks for.
     ///
     /// # Errors
@@ -152,23 +157,29 @@ impl GenesisEvm {
         }
     }
 
-    /// Runs all steps of a deployment and then all of its checks.
+    /// Runs all steps of a deployment as `deployer`, and then all of its checks. Returns the gas
+    /// that each step's transaction would use.
     ///
     /// # Errors
     /// The first step that fails, or the first check that does not hold.
-    pub fn deploy(&mut self, plan: &Plan) -> Result<(), InProcessError> {
-        for step in &plan.steps {
-            self.execute(DEPLOYER, step.to, U256::ZERO, step.data.clone())
-                .map_err(|reason| InProcessError::Step { step: step.name, reason })?;
+    pub fn deploy(&mut self, plan: &Plan, deployer: Address) -> Result<Vec<u64>, InProcessError> {
+        let mut gas = Vec::new();
+        for step in plan.steps() {
+            let result = self
+                .execute(deployer, step.to, U256::ZERO, step.data.clone())
+                .map_err(|reason| InProcessError::Step { step: step.name.clone(), reason })?;
+            gas.push(result.tx_gas_used());
         }
         for Check { what, query, expected } in &plan.checks {
-            let found =
-                self.query(query).map_err(|reason| InProcessError::Step { step: what, reason })?;
+            let found = self
+                .query(query)
+                .map_err(|reason| InProcessError::Step { step: what.clone(), reason })?;
             if found != *expected {
-                return Err(InProcessError::Check { what, found, expected: expected.clone() });
+                let (what, expected) = (what.clone(), expected.clone());
+                return Err(InProcessError::Check { what, found, expected });
             }
         }
-        Ok(())
+        Ok(gas)
     }
 
     /// The state as a genesis allocation. Accounts that are empty are left out, and so is the
@@ -221,6 +232,7 @@ mod tests {
     use super::*;
     use crate::abi::{IOwnable, ISystemConfigSetup};
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
+    use crate::addresses::Addresses;
     use crate::intent::{Intent, OperatorFee};
     use crate::rollup_config::system_config;
     use crate::steps::{IMPLEMENTATION_SLOT, plan};
@@ -230,13 +242,14 @@ mod tests {
     use opal_protocol::{Hardfork, Receipt, SystemConfig, TxType};
 
     const TIME: u64 = 1_800_000_000;
+    const ANCHOR: B256 = B256::repeat_byte(0xa7);
 
     fn intent() -> Intent {
         Intent::devnet(&DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap())
     }
 
     fn deployed(intent: &Intent) -> (GenesisEvm, Plan) {
-        let plan = plan(intent, DEPLOYER).unwrap();
+        let plan = plan(intent, DEPLOYER, ANCHOR).unwrap();
         let genesis = l1_genesis::l1_genesis(intent, &plan, TIME).unwrap();
         (GenesisEvm::new(900, TIME, &genesis.alloc), plan)
     }
@@ -293,13 +306,14 @@ mod tests {
     #[test]
     fn the_alloc_holds_the_proxies_and_no_trace_of_the_deployer() {
         let intent = intent();
-        let plan = plan(&intent, DEPLOYER).unwrap();
+        let plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
         let genesis = l1_genesis::l1_genesis(&intent, &plan, TIME).unwrap();
         assert!(!genesis.alloc.contains_key(&DEPLOYER));
         let addresses = plan.addresses;
         for (proxy, implementation) in [
             (addresses.system_config_proxy, addresses.system_config_impl),
             (addresses.optimism_portal_proxy, addresses.optimism_portal_impl),
+            (addresses.anchor_state_registry_proxy, addresses.anchor_state_registry_impl),
         ] {
             let storage = genesis.alloc[&proxy].storage.as_ref().unwrap();
             assert_eq!(storage[&IMPLEMENTATION_SLOT], implementation.into_word());
@@ -311,11 +325,49 @@ mod tests {
             assert_eq!(genesis.alloc[address].balance, *balance);
         }
         // One, and one more for each creation.
-        assert_eq!(genesis.alloc[&steps::CREATE2_PROXY].nonce, Some(6));
+        let creations = plan.steps().filter(|step| step.to == steps::CREATE2_PROXY).count() as u64;
+        assert_eq!(genesis.alloc[&steps::CREATE2_PROXY].nonce, Some(1 + creations));
+        for (name, address) in addresses.named() {
+            assert!(genesis.alloc[&address].code.is_some(), "{name}");
+        }
+        // What L2 begins with can be withdrawn.
+        let covered: U256 = intent.l2_balances.values().sum();
+        assert_eq!(genesis.alloc[&addresses.optimism_portal_proxy].balance, covered);
         // Each step's own mark is there, so that a second deployment would skip all of them.
         let evm = GenesisEvm::new(900, TIME, &genesis.alloc);
-        for step in &plan.steps {
+        for step in plan.steps() {
             assert_eq!(evm.query(&step.done.query).unwrap(), step.done.expected, "{}", step.name);
+        }
+    }
+
+    #[test]
+    fn the_ether_can_lie_in_a_lockbox() {
+        let intent = Intent { eth_lockbox: true, ..intent() };
+        let (mut evm, plan) = deployed(&intent);
+        let Addresses { optimism_portal_proxy: portal, eth_lockbox_proxy: lockbox, .. } =
+            plan.addresses;
+        let before = evm.balance(lockbox);
+        assert_eq!(before, intent.l2_balances.values().sum::<U256>());
+        let user = *intent.embedded_l1.balances.keys().next().unwrap();
+        evm.execute(user, portal, U256::from(8), Bytes::new()).unwrap();
+        assert_eq!(evm.balance(lockbox), before + U256::from(8));
+        assert!(evm.balance(portal).is_zero());
+    }
+
+    #[test]
+    fn every_step_fits_into_a_transaction() {
+        let intent = Intent {
+            eth_lockbox: true,
+            operator_fee: OperatorFee { scalar: 1, constant: 2 },
+            min_base_fee: 1,
+            da_footprint_gas_scalar: 1,
+            ..intent()
+        };
+        let crate::Rehearsal { plan, gas } = crate::rehearse(&intent, DEPLOYER).unwrap();
+        assert_eq!(gas.len(), plan.steps().count());
+        for (step, gas) in plan.steps().zip(gas) {
+            // With the margin that transactions have, below the cap of EIP-7825.
+            assert!(gas > 21_000 && gas + gas / 5 < 1 << 24, "{}: {gas}", step.name);
         }
     }
 
@@ -360,7 +412,7 @@ mod tests {
         let mut intent = intent();
         // Checked intents never come here; the contract refuses by itself.
         intent.gas_limit = 1;
-        let plan = plan(&intent, DEPLOYER).unwrap();
+        let plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
         let error = l1_genesis::l1_genesis(&intent, &plan, TIME).unwrap_err();
         let InProcessError::Step { step, reason } = error else { panic!("{error}") };
         assert_eq!(step, "initialize SystemConfig");
@@ -370,10 +422,11 @@ mod tests {
     #[test]
     fn a_check_that_does_not_hold_is_an_error() {
         let intent = intent();
-        let mut plan = plan(&intent, DEPLOYER).unwrap();
+        let mut plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
         let check = plan.checks.iter_mut().find(|c| c.what == "SystemConfig.gasLimit").unwrap();
         check.expected = Bytes::from_static(&[0; 32]);
         let error = l1_genesis::l1_genesis(&intent, &plan, TIME).unwrap_err();
-        assert!(matches!(error, InProcessError::Check { what: "SystemConfig.gasLimit", .. }));
+        let InProcessError::Check { what, .. } = error else { panic!("{error}") };
+        assert_eq!(what, "SystemConfig.gasLimit");
     }
 }

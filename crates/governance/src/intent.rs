@@ -8,6 +8,7 @@ use opal_protocol::{Hardfork, HardforkSchedule};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{DevAccounts, DevRole};
+use crate::intent_file::{balances, wei};
 
 /// Chain id of the embedded L1, unless the intent says otherwise.
 pub const EMBEDDED_L1_CHAIN_ID: u64 = 900;
@@ -57,15 +58,24 @@ pub struct Intent {
     pub batch_inbox: Option<Address>,
     /// Seconds between proving and finalizing a withdrawal.
     pub proof_maturity_delay: u64,
+    /// The games about output roots.
+    pub dispute_game: DisputeGame,
+    /// Whether the portal's ether lies in a lockbox, which several chains can share later.
+    pub eth_lockbox: bool,
     /// Who may do what.
     pub roles: Roles,
     /// Distinguishes deployments of the same chain id on one L1: it enters every contract address.
     pub salt: B256,
     /// On an external L1, the deployer tops the batcher up to this balance, in wei.
+    #[serde(deserialize_with = "wei")]
     pub batcher_funding: U256,
+    /// Likewise for the proposer.
+    #[serde(deserialize_with = "wei")]
+    pub proposer_funding: U256,
     /// The embedded L1; without meaning for an external one.
     pub embedded_l1: EmbeddedL1,
     /// Balances at L2 genesis, in wei.
+    #[serde(deserialize_with = "balances")]
     pub l2_balances: BTreeMap<Address, U256>,
 }
 
@@ -104,9 +114,48 @@ pub struct OperatorFee {
     pub constant: u64,
 }
 
+/// The permissioned dispute game. Spec: `fault-proof/stage-one/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DisputeGame {
+    /// Seconds between a game's end and its use for withdrawals.
+    pub finality_delay: u64,
+    /// Seconds for which bonds are held back after a game.
+    pub weth_delay: u64,
+    /// Seconds that each side has to move.
+    pub max_clock_duration: u64,
+    /// Seconds that a side has at least after the other's move.
+    pub clock_extension: u64,
+    /// Depth of the game tree.
+    pub max_depth: u64,
+    /// Depth down to which claims are output roots.
+    pub split_depth: u64,
+    /// Commitment to the fault-proof program's first state.
+    pub absolute_prestate: B256,
+    /// What a proposal costs until it is settled, in wei.
+    #[serde(deserialize_with = "wei")]
+    pub init_bond: U256,
+}
+
+impl Default for DisputeGame {
+    /// The OP Stack's standard configuration.
+    fn default() -> Self {
+        Self {
+            finality_delay: 302_400,
+            weth_delay: 604_800,
+            max_clock_duration: 302_400,
+            clock_extension: 10_800,
+            max_depth: 73,
+            split_depth: 30,
+            absolute_prestate: B256::ZERO,
+            init_bond: U256::from(ETHER / 100 * 8),
+        }
+    }
+}
+
 /// The addresses that hold power over the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Roles {
     /// Sends batches to L1.
     pub batcher: Address,
@@ -114,10 +163,16 @@ pub struct Roles {
     pub unsafe_block_signer: Address,
     /// Changes the system configuration on L1.
     pub system_config_owner: Address,
-    /// Upgrades the contracts on L1.
+    /// Upgrades the contracts on L1, and registers dispute games.
     pub l1_proxy_admin_owner: Address,
     /// Upgrades the predeploys on L2.
     pub l2_proxy_admin_owner: Address,
+    /// Pauses withdrawals and rejects dispute games.
+    pub guardian: Address,
+    /// Proposes output roots.
+    pub proposer: Address,
+    /// Disputes proposals.
+    pub challenger: Address,
 }
 
 /// Ethereum's fork that the embedded L1 starts with.
@@ -140,6 +195,7 @@ pub struct EmbeddedL1 {
     /// Gas limit of L1 blocks.
     pub gas_limit: u64,
     /// Balances at L1 genesis, in wei.
+    #[serde(deserialize_with = "balances")]
     pub balances: BTreeMap<Address, U256>,
 }
 
@@ -167,10 +223,13 @@ impl Default for Intent {
             channel_timeout: 300,
             max_sequencer_drift: 600,
             batch_inbox: None,
-            proof_maturity_delay: 7 * 24 * 60 * 60,
+            proof_maturity_delay: 604_800,
+            dispute_game: DisputeGame::default(),
+            eth_lockbox: false,
             roles: Roles::default(),
             salt: B256::ZERO,
             batcher_funding: U256::ZERO,
+            proposer_funding: U256::ZERO,
             embedded_l1: EmbeddedL1::default(),
             l2_balances: BTreeMap::new(),
         }
@@ -183,6 +242,9 @@ pub enum IntentError {
     /// The JSON has a wrong shape.
     #[error("intent: {0}")]
     Json(String),
+    /// The TOML has a wrong shape.
+    #[error("intent: {0}")]
+    Toml(String),
     /// A field has a value that cannot work.
     #[error("intent: {field} is {value}, {reason}")]
     Invalid {
@@ -206,15 +268,28 @@ impl Intent {
             accounts.addresses().map(|address| (address, U256::from(10_000 * ETHER))).collect();
         Self {
             l2_block_time: 1,
-            proof_maturity_delay: 12,
+            // A withdrawal is a matter of seconds: every delay is over with the next L1 block or
+            // the one after it.
+            proof_maturity_delay: 1,
+            dispute_game: DisputeGame {
+                finality_delay: 1,
+                weth_delay: 1,
+                max_clock_duration: 1,
+                clock_extension: 0,
+                ..DisputeGame::default()
+            },
             roles: Roles {
                 batcher: role(DevRole::Batcher),
                 unsafe_block_signer: role(DevRole::UnsafeBlockSigner),
                 system_config_owner: role(DevRole::SystemConfigOwner),
                 l1_proxy_admin_owner: role(DevRole::L1ProxyAdminOwner),
                 l2_proxy_admin_owner: role(DevRole::L2ProxyAdminOwner),
+                guardian: role(DevRole::Guardian),
+                proposer: role(DevRole::Proposer),
+                challenger: role(DevRole::Challenger),
             },
             batcher_funding: U256::from(10 * ETHER),
+            proposer_funding: U256::from(10 * ETHER),
             embedded_l1: EmbeddedL1 { balances: balances.clone(), ..EmbeddedL1::default() },
             l2_balances: balances,
             ..Self::default()
@@ -263,6 +338,7 @@ impl Intent {
             let value = format!("{later} without, or before, {earlier}");
             return invalid("forkOffsets", value, "but forks activate in order");
         }
+        self.dispute_game.check()?;
         let roles = &self.roles;
         for (field, address) in [
             ("roles.batcher", roles.batcher),
@@ -270,12 +346,23 @@ impl Intent {
             ("roles.systemConfigOwner", roles.system_config_owner),
             ("roles.l1ProxyAdminOwner", roles.l1_proxy_admin_owner),
             ("roles.l2ProxyAdminOwner", roles.l2_proxy_admin_owner),
+            ("roles.guardian", roles.guardian),
+            ("roles.proposer", roles.proposer),
+            ("roles.challenger", roles.challenger),
         ] {
             if address.is_zero() {
                 return invalid(field, address.to_string(), "whose key nobody has");
             }
         }
         Ok(())
+    }
+
+    /// What the deployer leaves on an external L1: an account and the balance that it shall have.
+    pub fn fundings(&self) -> [(&'static str, Address, U256); 2] {
+        [
+            ("fund the batcher", self.roles.batcher, self.batcher_funding),
+            ("fund the proposer", self.roles.proposer, self.proposer_funding),
+        ]
     }
 
     /// Chain id of the embedded L1.
@@ -301,6 +388,38 @@ impl Intent {
             bytes[1..].copy_from_slice(&hash[..19]);
             Address::from(bytes)
         })
+    }
+}
+
+impl DisputeGame {
+    /// Refuses values that no game can have.
+    fn check(&self) -> Result<(), IntentError> {
+        let invalid = |field, value: u64, reason| {
+            let value = value.to_string();
+            Err(IntentError::Invalid { field, value, reason })
+        };
+        if self.max_clock_duration == 0 {
+            return invalid("disputeGame.maxClockDuration", 0, "which leaves no time to move");
+        }
+        // The last claim above the split has twice the extension, for a run of the program.
+        if self.clock_extension.saturating_mul(2) > self.max_clock_duration {
+            let reason = "more than half of disputeGame.maxClockDuration";
+            return invalid("disputeGame.clockExtension", self.clock_extension, reason);
+        }
+        if self.max_depth > 125 {
+            let reason = "above 125, the deepest position that a claim can have";
+            return invalid("disputeGame.maxDepth", self.max_depth, reason);
+        }
+        if self.split_depth < 2 || self.split_depth.saturating_add(1) >= self.max_depth {
+            let reason = "not between 2 and two levels above disputeGame.maxDepth";
+            return invalid("disputeGame.splitDepth", self.split_depth, reason);
+        }
+        if self.init_bond > U256::from(u128::MAX) {
+            let value = self.init_bond.to_string();
+            let reason = "more than the 128 bits that a claim's bond has";
+            return Err(IntentError::Invalid { field: "disputeGame.initBond", value, reason });
+        }
+        Ok(())
     }
 }
 
@@ -348,7 +467,11 @@ mod tests {
     #[test]
     fn values_that_cannot_work_are_named() {
         type Change = (&'static str, fn(&mut Intent));
-        let changes: [Change; 3] = [
+        let changes: [Change; 7] = [
+            ("disputeGame.maxClockDuration", |i| i.dispute_game.max_clock_duration = 0),
+            ("disputeGame.clockExtension", |i| i.dispute_game.clock_extension = 1),
+            ("disputeGame.splitDepth", |i| i.dispute_game.split_depth = 72),
+            ("disputeGame.initBond", |i| i.dispute_game.init_bond = U256::MAX),
             ("gasLimit", |i| i.gas_limit = 20_000_000),
             ("roles.batcher", |i| i.roles.batcher = Address::ZERO),
             ("l2ChainId", |i| i.l2_chain_id = 0),

@@ -8,7 +8,7 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, Bytes, U256, bytes};
 
-use crate::in_process::{GenesisEvm, InProcessError};
+use crate::in_process::{DEPLOYER, GenesisEvm, InProcessError};
 use crate::intent::{Intent, L1Fork};
 use crate::steps::{CREATE2_PROXY, Plan};
 
@@ -21,7 +21,8 @@ pub(crate) const CREATE2_PROXY_CODE: Bytes = bytes!(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
 );
 
-/// Builds the genesis, with the rollup's contracts deployed as `plan` says.
+/// Builds the genesis, with the rollup's contracts deployed as `plan` says. The ether that L2 begins
+/// with lies at the portal, or in its lockbox, as if it had been deposited.
 ///
 /// # Errors
 /// If a step of the deployment fails.
@@ -32,14 +33,21 @@ pub fn l1_genesis(intent: &Intent, plan: &Plan, timestamp: u64) -> Result<Genesi
 
     let chain_id = intent.embedded_l1_chain_id();
     let mut evm = GenesisEvm::new(chain_id, timestamp, &alloc);
-    evm.deploy(plan)?;
+    evm.deploy(plan, DEPLOYER)?;
+    let mut alloc = evm.into_alloc();
+    let holder = match intent.eth_lockbox {
+        true => plan.addresses.eth_lockbox_proxy,
+        false => plan.addresses.optimism_portal_proxy,
+    };
+    let deposited = intent.l2_balances.values().fold(U256::ZERO, |a, b| a.saturating_add(*b));
+    fund(&mut alloc, &BTreeMap::from([(holder, deposited)]));
 
     Ok(Genesis {
         config: config(chain_id, intent.embedded_l1.fork),
         timestamp,
         extra_data: Bytes::from_static(b"opal"),
         gas_limit: intent.embedded_l1.gas_limit,
-        alloc: evm.into_alloc(),
+        alloc,
         base_fee_per_gas: Some(INITIAL_BASE_FEE),
         excess_blob_gas: Some(0),
         blob_gas_used: Some(0),
@@ -131,7 +139,8 @@ mod tests {
     use super::*;
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
     use crate::intent::EmbeddedL1;
-    use crate::{in_process, steps};
+    use crate::steps;
+    use alloy_primitives::B256;
     use opal_evm::ChainSpec;
     use opal_evm::revm::primitives::hardfork::SpecId;
 
@@ -144,7 +153,7 @@ mod tests {
         ] {
             let embedded_l1 = EmbeddedL1 { fork, ..base.embedded_l1.clone() };
             let intent = Intent { embedded_l1, ..base.clone() };
-            let plan = steps::plan(&intent, in_process::DEPLOYER).unwrap();
+            let plan = steps::plan(&intent, DEPLOYER, B256::ZERO).unwrap();
             let genesis = l1_genesis(&intent, &plan, 5).unwrap();
             let spec = ChainSpec::from_genesis(&genesis).unwrap();
             assert!(!spec.is_l2());

@@ -15,6 +15,7 @@ pub mod artifacts;
 pub mod genesis_file;
 pub mod in_process;
 pub mod intent;
+mod intent_file;
 pub mod l1_chain_config;
 pub mod l1_genesis;
 pub mod l2_genesis;
@@ -27,11 +28,14 @@ pub use addresses::Addresses;
 pub use intent::{Intent, IntentError};
 
 use alloy_genesis::Genesis;
-use alloy_primitives::Bytes;
-use alloy_provider::Provider;
-use alloy_signer_local::PrivateKeySigner;
-use opal_evm::ChainSpec;
-use opal_protocol::{BlockId, ConfigError, L1BlockRef, RollupConfig};
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_provider::{DynProvider, Provider};
+use opal_evm::{ChainSpec, State};
+use opal_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
+use opal_protocol::{BlockId, ConfigError, L1BlockRef, OutputV0, RollupConfig, SealedBlock};
+use opal_service::keys::Key;
+use steps::Plan;
+use transactions::TransactionsError;
 
 /// Why a rollup could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,7 @@ pub enum GovernanceError {
     InProcess(#[from] in_process::InProcessError),
     /// The deployment on an external L1 failed.
     #[error(transparent)]
-    Transactions(#[from] transactions::TransactionsError),
+    Transactions(#[from] TransactionsError),
     /// The execution layer refuses the genesis.
     #[error("{layer} genesis: {reason}")]
     Genesis {
@@ -80,19 +84,45 @@ pub struct DevnetGenesis {
 /// If the intent cannot work.
 pub fn devnet_genesis(intent: &Intent, timestamp: u64) -> Result<DevnetGenesis, GovernanceError> {
     intent.check()?;
-    let plan = steps::plan(intent, in_process::DEPLOYER)?;
+    let l2 = l2_start(intent, timestamp)?;
+    let plan = steps::plan(intent, in_process::DEPLOYER, l2.output.root())?;
     let addresses = plan.addresses;
     let l1_genesis = l1_genesis::l1_genesis(intent, &plan, timestamp)?;
-    let l2_genesis = l2_genesis::l2_genesis(intent, timestamp)?;
+    let (l1, _) = genesis_block("L1", &l1_genesis)?;
     let rollup_config = rollup_config::rollup_config(
         intent,
         &addresses,
         intent.embedded_l1_chain_id(),
-        block_id("L1", &l1_genesis)?,
-        block_id("L2", &l2_genesis)?,
+        l1.id(),
+        l2.block,
         timestamp,
     )?;
-    Ok(DevnetGenesis { l1_genesis, l2_genesis, rollup_config, addresses })
+    Ok(DevnetGenesis { l1_genesis, l2_genesis: l2.genesis, rollup_config, addresses })
+}
+
+/// A deployment that was tried out in memory.
+#[derive(Clone, Debug)]
+pub struct Rehearsal {
+    /// The steps. The anchor of the dispute games is not known before the deployment, and some
+    /// other value here.
+    pub plan: Plan,
+    /// Gas that each step's transaction uses.
+    pub gas: Vec<u64>,
+}
+
+/// Tries a deployment out in memory, on an L1 that has nothing but the deterministic deployment
+/// proxy.
+///
+/// # Errors
+/// If the intent cannot work.
+pub fn rehearse(intent: &Intent, deployer: Address) -> Result<Rehearsal, GovernanceError> {
+    intent.check()?;
+    let plan = steps::plan(intent, deployer, B256::repeat_byte(0xff))?;
+    let proxy = l1_genesis::contract(l1_genesis::CREATE2_PROXY_CODE);
+    let alloc = [(steps::CREATE2_PROXY, proxy)].into();
+    let mut evm = in_process::GenesisEvm::new(intent.embedded_l1_chain_id(), 1, &alloc);
+    let gas = evm.deploy(&plan, deployer)?;
+    Ok(Rehearsal { plan, gas })
 }
 
 /// A rollup on an external L1, ready to start.
@@ -108,43 +138,115 @@ pub struct Deployment {
     pub addresses: Addresses,
 }
 
-/// Deploys a rollup to an external L1. The contracts' addresses depend on the signer and the
-/// intent's salt and L2 chain id. Started again, it skips what is done already; the rollup then
-/// starts from the newest L1 block and is a new chain under the old contracts.
+/// Deploys a rollup to an external L1. The contracts' addresses depend on the key's account and the
+/// intent's salt and L2 chain id. Started again, it skips what is done already; the rollup is the
+/// same then. `confirmations` blocks are waited for (the block itself counted) where a reorg would
+/// make another rollup: after the block that L2 begins with, and at the end.
 ///
 /// # Errors
 /// If the intent cannot work, the L1 refuses a step, or the L1 has contracts there of another
 /// intent.
 pub async fn deploy_to_l1(
-    provider: &impl Provider,
-    signer: &PrivateKeySigner,
+    provider: &DynProvider,
+    key: &Key,
     intent: &Intent,
+    confirmations: u64,
+    observer: transactions::Observer<'_>,
 ) -> Result<Deployment, GovernanceError> {
     intent.check()?;
     let l1_chain_id = transactions::chain_id(provider, intent.l1_chain_id).await?;
-    let plan = steps::plan(intent, signer.address())?;
-    let addresses = plan.addresses;
-    let batcher = (intent.roles.batcher, intent.batcher_funding);
-    let l1_start = transactions::deploy(provider, signer, &plan, l1_chain_id, batcher).await?;
+    let account = key.address();
+    let first = steps::plan(intent, account, B256::ZERO)?;
+    let mut deployer = transactions::Deployer::new(provider, key, &first, observer).await?;
+    deployer.run(&first.until_start).await?;
+    let start = transactions::start_block(provider, first.addresses.system_config_proxy).await?;
+    deployer.confirm(start.number, confirmations).await?;
+
+    let (deployment, plan) = read_deployment_on(provider, account, intent, l1_chain_id).await?;
+    deployer.run(&plan.after_start).await?;
+    for (step, address, balance) in intent.fundings() {
+        deployer.top_up(step, address, balance).await?;
+    }
+    let block = deployer.newest_block().await?.header;
+    deployer.confirm(block.number, confirmations).await?;
+    let findings = transactions::verify(provider, &plan, block.hash.into()).await?;
+    match findings.into_iter().find(|finding| !finding.holds()) {
+        None => Ok(deployment),
+        Some(transactions::Finding { check: steps::Check { what, expected, .. }, found }) => {
+            Err(TransactionsError::Check { what, found, expected }.into())
+        }
+    }
+}
+
+/// The rollup that was deployed to an external L1 by `deployer`, and all that was to be done for
+/// it. The block that it starts from is read from L1, all else follows from the intent; whether the
+/// contracts are as they should be is another question: [`transactions::verify`].
+///
+/// # Errors
+/// If the intent cannot work, or the L1 has no such deployment.
+pub async fn read_deployment(
+    provider: &impl Provider,
+    deployer: Address,
+    intent: &Intent,
+) -> Result<(Deployment, Plan), GovernanceError> {
+    intent.check()?;
+    let l1_chain_id = transactions::chain_id(provider, intent.l1_chain_id).await?;
+    read_deployment_on(provider, deployer, intent, l1_chain_id).await
+}
+
+async fn read_deployment_on(
+    provider: &impl Provider,
+    deployer: Address,
+    intent: &Intent,
+    l1_chain_id: u64,
+) -> Result<(Deployment, Plan), GovernanceError> {
+    let addresses = steps::addresses(intent, deployer)?;
+    let l1_start = transactions::start_block(provider, addresses.system_config_proxy).await?;
     let timestamp = l1_start.timestamp;
-    let l2_genesis = l2_genesis::l2_genesis(intent, timestamp)?;
+    let l2 = l2_start(intent, timestamp)?;
+    let plan = steps::plan(intent, deployer, l2.output.root())?;
     let rollup_config = rollup_config::rollup_config(
         intent,
         &addresses,
         l1_chain_id,
         l1_start.id(),
-        block_id("L2", &l2_genesis)?,
+        l2.block,
         timestamp,
     )?;
-    Ok(Deployment { l1_start, l2_genesis, rollup_config, addresses })
+    Ok((Deployment { l1_start, l2_genesis: l2.genesis, rollup_config, addresses }, plan))
 }
 
-/// Number and hash of the block that a genesis makes.
-fn block_id(layer: &'static str, genesis: &Genesis) -> Result<BlockId, GovernanceError> {
+/// The first block of L2.
+struct L2Start {
+    genesis: Genesis,
+    block: BlockId,
+    output: OutputV0,
+}
+
+/// Builds L2's genesis. The withdrawals of its output are those of the state, whatever the fork has
+/// in its header.
+fn l2_start(intent: &Intent, timestamp: u64) -> Result<L2Start, GovernanceError> {
+    let genesis = l2_genesis::l2_genesis(intent, timestamp)?;
+    let (block, state) = genesis_block("L2", &genesis)?;
+    let withdrawals_storage_root = state
+        .storage_root(&L2_TO_L1_MESSAGE_PASSER)
+        .map_err(|e| GovernanceError::Genesis { layer: "L2", reason: e.to_string() })?;
+    let output = OutputV0 {
+        state_root: block.header().state_root,
+        withdrawals_storage_root,
+        block_hash: block.id().hash,
+    };
+    Ok(L2Start { genesis, block: block.id(), output })
+}
+
+/// The block that a genesis makes, and its state.
+fn genesis_block(
+    layer: &'static str,
+    genesis: &Genesis,
+) -> Result<(SealedBlock, State), GovernanceError> {
     let error = |reason: String| GovernanceError::Genesis { layer, reason };
     let spec = ChainSpec::from_genesis(genesis).map_err(|e| error(e.to_string()))?;
-    let (block, _) = opal_evm::genesis(&spec, genesis).map_err(|e| error(e.to_string()))?;
-    Ok(block.id())
+    opal_evm::genesis(&spec, genesis).map_err(|e| error(e.to_string()))
 }
 
 /// The reason in a revert's output, as text where it is one.
@@ -157,6 +259,7 @@ fn revert_reason(output: &Bytes) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use alloy_sol_types::{SolCall, SolValue};
     use opal_protocol::Hardfork;
 
     const TIME: u64 = 1_800_000_000;
@@ -180,7 +283,7 @@ mod tests {
         ] {
             let json = serde_json::to_string(genesis).unwrap();
             let read: Genesis = serde_json::from_str(&json).unwrap();
-            assert_eq!(block_id(layer, &read).unwrap(), id);
+            assert_eq!(genesis_block(layer, &read).unwrap().0.id(), id);
         }
         let json = serde_json::to_string(&first.rollup_config).unwrap();
         assert_eq!(RollupConfig::from_json(&json).unwrap(), first.rollup_config);
@@ -188,7 +291,6 @@ mod tests {
 
     #[test]
     fn every_fork_has_a_devnet() {
-        let mut hashes = std::collections::HashSet::new();
         for row in opal_protocol::hardfork::TABLE {
             let intent = Intent { fork: row.fork, ..intent() };
             let devnet = devnet_genesis(&intent, TIME).unwrap();
@@ -198,10 +300,24 @@ mod tests {
             assert_eq!(config.deposit_contract_address, devnet.addresses.optimism_portal_proxy);
             let legacy = row.fork < Hardfork::Ecotone;
             assert_eq!(config.genesis.system_config.scalar[0] == 0, legacy, "{}", row.fork);
-            hashes.insert(config.genesis.l1.hash);
+
+            // Withdrawals are proven against the genesis until there is a proposal.
+            let (block, state) = genesis_block("L2", &devnet.l2_genesis).unwrap();
+            let withdrawals_storage_root = state.storage_root(&L2_TO_L1_MESSAGE_PASSER).unwrap();
+            if row.fork >= Hardfork::Isthmus {
+                assert_eq!(block.header().withdrawals_root, Some(withdrawals_storage_root));
+            }
+            let output = OutputV0 {
+                state_root: block.header().state_root,
+                withdrawals_storage_root,
+                block_hash: config.genesis.l2.hash,
+            };
+            let evm = in_process::GenesisEvm::new(900, TIME, &devnet.l1_genesis.alloc);
+            let registry = devnet.addresses.anchor_state_registry_proxy;
+            let anchor = abi::IAnchorStateRegistrySetup::getStartingAnchorRootCall {};
+            let anchor = evm.call(registry, anchor.abi_encode().into()).unwrap();
+            assert_eq!(anchor, (output.root(), 0u64).abi_encode());
         }
-        // The fee scalars before Ecotone are all that L1 sees of the fork.
-        assert_eq!(hashes.len(), 2);
     }
 
     #[test]
@@ -211,7 +327,7 @@ mod tests {
         let other = Intent { l2_chain_id: 902, ..intent() };
         for changed in [salted, other] {
             let addresses = devnet_genesis(&changed, TIME).unwrap().addresses;
-            for (a, b) in base.named().into_iter().zip(addresses.named()) {
+            for (a, b) in base.named().zip(addresses.named()) {
                 assert_ne!(a.1, b.1, "{}", a.0);
             }
         }

@@ -2,23 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy_eips::{BlockId, BlockNumberOrTag, Encodable2718};
-use alloy_network::TxSignerSync;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, bytes};
-use alloy_provider::Provider;
-use alloy_rpc_types_eth::{Block, TransactionInput, TransactionRequest};
-use alloy_signer_local::PrivateKeySigner;
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U256, address, bytes};
+use alloy_provider::{DynProvider, Provider};
+use alloy_rpc_types_eth::{Block, TransactionInput, TransactionReceipt, TransactionRequest};
+use alloy_sol_types::SolCall;
 use alloy_transport::TransportResult;
 use opal_protocol::L1BlockRef;
 use opal_service::http::error_text;
+use opal_service::keys::Key;
+use opal_service::tx_manager::fees::FeeLimits;
+use opal_service::tx_manager::{PendingTx, TxCandidate, TxError, TxManager, TxManagerConfig};
 
+use crate::abi::ISystemConfigSetup;
 use crate::steps::{CREATE2_PROXY, Check, Plan, Query, Step};
 
-/// How long a transaction may take to be mined before the deployment gives up.
-const MINING_DEADLINE: Duration = Duration::from_secs(180);
-/// Time between two looks for a receipt.
+/// How long L1 may stand still, or leave a transaction lying, before the deployment gives up.
+const MINING_DEADLINE: Duration = Duration::from_secs(600);
+/// How long transactions of an earlier run are waited for before they are replaced.
+const LEFTOVERS_DEADLINE: Duration = Duration::from_secs(30);
+/// Time between two looks at L1.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The most gas that a transaction may have. EIP-7825.
+const GAS_CAP: u64 = 1 << 24;
 
 /// The account whose one transaction, signed by nobody's key, creates the deterministic deployment
 /// proxy on any chain.
@@ -53,35 +59,65 @@ pub enum TransactionsError {
     #[error("deployment step \"{step}\" failed: {reason}")]
     Step {
         /// Name of the step.
-        step: &'static str,
+        step: String,
         /// What the L1 says.
         reason: String,
     },
-    /// A step's transaction was not mined in time.
+    /// Nothing of the deployment is on L1.
     #[error(
-        "deployment step \"{step}\": transaction {transaction} was not mined within {seconds} s; check that the L1 produces blocks and start again"
+        "there is no SystemConfig at {0} on this L1: the deployment was not begun there, or another account or intent began it"
     )]
-    NotMined {
-        /// Name of the step.
-        step: &'static str,
-        /// Hash of the transaction.
-        transaction: B256,
-        /// How long it was waited for.
-        seconds: u64,
-    },
+    NotDeployed(Address),
     /// Something is not as the intent wants it: the contracts are of another intent.
     #[error(
         "on L1, {what} is {found}, the intent wants {expected}; choose another salt for a new deployment, or an intent that fits"
     )]
     Check {
         /// What was looked at.
-        what: &'static str,
+        what: String,
         /// What it is.
         found: Bytes,
         /// What it must be.
         expected: Bytes,
     },
 }
+
+/// News of a deployment under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Name of the step.
+    pub step: &'a str,
+    /// Steps of the plan that are done now, this one included if it is.
+    pub done: usize,
+    /// Steps of the plan.
+    pub of: usize,
+    /// What happened to it.
+    pub event: Event,
+}
+
+/// What happened to a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It had been done before.
+    AlreadyDone,
+    /// Its transaction is on the way.
+    Sent {
+        /// Hash of the first attempt; one with higher fees has another.
+        transaction: B256,
+    },
+    /// Its transaction is in a block.
+    Done {
+        /// Hash of the transaction.
+        transaction: B256,
+        /// Gas that it used.
+        gas_used: u64,
+        /// What it cost, in wei.
+        cost: U256,
+    },
+}
+
+/// Takes the news of a deployment.
+pub type Observer<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 
 /// Chain id of the L1, which must be the intent's if that names one.
 ///
@@ -100,60 +136,71 @@ pub async fn chain_id(
     }
 }
 
-/// Sends what is still to be done of a deployment, then checks all of it in one L1 block, which it
-/// returns: the block that the rollup shall start from. `batcher` is topped up to a balance.
+/// The L1 block that a deployment's L2 begins with: the one in which its SystemConfig was
+/// initialized.
 ///
 /// # Errors
-/// On the first step or check that fails, by its name.
-pub async fn deploy(
+/// If the L1 does not answer, or has no such contract.
+pub async fn start_block(
     provider: &impl Provider,
-    signer: &PrivateKeySigner,
-    plan: &Plan,
-    chain_id: u64,
-    batcher: (Address, U256),
+    system_config: Address,
 ) -> Result<L1BlockRef, TransactionsError> {
-    let count = provider.get_transaction_count(signer.address()).pending().await;
-    let nonce = request("read the deployer's nonce", count)?;
-    let mut sender = Sender { provider, signer, chain_id, nonce, mined_in: 0 };
-
-    sender.ensure_create2_proxy().await?;
-    // Creations don't depend on each other: they may share a block.
-    let together = |a: &Step, b: &Step| a.to == CREATE2_PROXY && b.to == CREATE2_PROXY;
-    for steps in plan.steps.chunk_by(together) {
-        let mut sent = Vec::new();
-        for step in steps {
-            if read(provider, &step.done.query, BlockId::latest()).await? == step.done.expected {
-                tracing::debug!(target: "opal::governance", step = step.name, "already done");
-                continue;
-            }
-            tracing::info!(target: "opal::governance", step = step.name, "deploying");
-            let hash = sender.send(step.name, step.to, U256::ZERO, step.data.clone()).await?;
-            sent.push((step.name, hash));
-        }
-        for (name, hash) in sent {
-            sender.mined(name, hash).await?;
-        }
-    }
-    sender.top_up("fund the batcher", batcher.0, batcher.1).await?;
-
-    let block = sender.newest_block().await?;
-    verify(provider, &plan.checks, block.header.hash).await?;
+    let query =
+        Query::Call(system_config, ISystemConfigSetup::startBlockCall {}.abi_encode().into());
+    let answer = read(provider, &query, BlockId::latest()).await?;
+    let number = ISystemConfigSetup::startBlockCall::abi_decode_returns(&answer)
+        .ok()
+        .and_then(|number| u64::try_from(number).ok())
+        .ok_or(TransactionsError::NotDeployed(system_config))?;
+    let block = provider.get_block_by_number(number.into()).await;
+    let block = request("read the block that L2 begins with", block)?
+        .ok_or(TransactionsError::NotDeployed(system_config))?;
     Ok(L1BlockRef::from_header(block.header.hash, &block.header.inner))
 }
 
-/// Demands that every check holds in the state after a block.
-async fn verify(
-    provider: &impl Provider,
-    checks: &[Check],
-    block: B256,
-) -> Result<(), TransactionsError> {
-    for Check { what, query, expected } in checks {
-        let found = read(provider, query, BlockId::hash(block)).await?;
-        if found != *expected {
-            return Err(TransactionsError::Check { what, found, expected: expected.clone() });
-        }
+/// A check, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, and what it must be.
+    pub check: Check,
+    /// What it is. A call that reverts or meets no contract finds nothing.
+    pub found: Bytes,
+}
+
+impl Finding {
+    /// Whether it is as it must be.
+    pub fn holds(&self) -> bool {
+        self.found == self.check.expected
     }
-    Ok(())
+}
+
+/// Reads all that a plan wants to hold, in the state after one block.
+///
+/// # Errors
+/// If the L1 does not answer.
+pub async fn verify(
+    provider: &impl Provider,
+    plan: &Plan,
+    block: BlockId,
+) -> Result<Vec<Finding>, TransactionsError> {
+    let mut findings = Vec::with_capacity(plan.checks.len());
+    for check in &plan.checks {
+        let found = read(provider, &check.query, block).await?;
+        findings.push(Finding { check: check.clone(), found });
+    }
+    Ok(findings)
+}
+
+/// Which steps of a plan have been done, in the newest block.
+///
+/// # Errors
+/// If the L1 does not answer.
+pub async fn done(provider: &impl Provider, plan: &Plan) -> Result<Vec<bool>, TransactionsError> {
+    let mut done = Vec::new();
+    for step in plan.steps() {
+        done.push(read(provider, &step.done.query, BlockId::latest()).await? == step.done.expected);
+    }
+    Ok(done)
 }
 
 /// Reads what a check asks for. A call that reverts or meets no contract reads as nothing.
@@ -187,72 +234,132 @@ fn request<T>(doing: &'static str, answer: TransportResult<T>) -> Result<T, Tran
     answer.map_err(|e| TransactionsError::Request { doing, reason: error_text(&e) })
 }
 
-/// The deployer's account and the nonce of its next transaction.
-struct Sender<'a, P> {
-    provider: &'a P,
-    signer: &'a PrivateKeySigner,
-    chain_id: u64,
-    nonce: u64,
+/// Sends a deployment's steps from one account.
+pub struct Deployer<'a> {
+    provider: &'a DynProvider,
+    sender: TxManager,
+    observer: Observer<'a>,
+    done: usize,
+    of: usize,
     /// Number of the newest block known to hold one of its transactions.
     mined_in: u64,
 }
 
-impl<P: Provider> Sender<'_, P> {
-    /// Signs and sends one transaction, with gas and fees as the L1 estimates them.
-    async fn send(
-        &mut self,
-        step: &'static str,
-        to: Address,
-        value: U256,
-        input: Bytes,
-    ) -> Result<B256, TransactionsError> {
-        let failed = |reason: String| TransactionsError::Step { step, reason };
-        let call = TransactionRequest::default()
-            .from(self.signer.address())
-            .to(to)
-            .value(value)
-            .input(TransactionInput::both(input.clone()));
-        let gas = self.provider.estimate_gas(call).block(BlockId::latest()).await;
-        let gas = gas.map_err(|e| failed(error_text(&e)))?;
-        let fees = request("estimate fees", self.provider.estimate_eip1559_fees().await)?;
-        let mut tx = TxEip1559 {
-            chain_id: self.chain_id,
-            nonce: self.nonce,
-            // A margin for state that changes until the transaction is mined.
-            gas_limit: gas.saturating_add(gas / 5),
-            max_fee_per_gas: fees.max_fee_per_gas,
-            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
-            to: TxKind::Call(to),
-            value,
-            access_list: Default::default(),
-            input,
+impl<'a> Deployer<'a> {
+    /// Makes an L1 ready for the steps of a plan: what an earlier run left behind is in blocks, and
+    /// the deterministic deployment proxy is there.
+    ///
+    /// # Errors
+    /// If the L1 does not answer, or refuses to create the proxy.
+    pub async fn new(
+        provider: &'a DynProvider,
+        key: &Key,
+        plan: &Plan,
+        observer: Observer<'a>,
+    ) -> Result<Self, TransactionsError> {
+        let config = TxManagerConfig {
+            confirmations: 1,
+            resubmission_interval: Duration::from_secs(36),
+            poll_interval: POLL_INTERVAL,
+            send_timeout: Some(MINING_DEADLINE),
+            max_pending: 16,
+            // L1 knows its market: nothing is added to what it asks for.
+            fees: FeeLimits {
+                min_tip: 1_000_000,
+                min_base_fee: 1_000_000,
+                ..TxManagerConfig::default().fees
+            },
         };
-        let signature =
-            self.signer.sign_transaction_sync(&mut tx).map_err(|e| failed(e.to_string()))?;
-        let tx = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
-        let sent = self.provider.send_raw_transaction(&tx).await;
-        let sent = sent.map_err(|e| failed(error_text(&e)))?;
-        self.nonce = self.nonce.saturating_add(1);
-        Ok(*sent.tx_hash())
+        let sender = TxManager::new(provider.clone(), key.clone(), config).await;
+        let sender = sender.map_err(|error| TransactionsError::Request {
+            doing: "read the chain id",
+            reason: error.to_string(),
+        })?;
+        let of = plan.steps().count();
+        let mut this = Self { provider, sender, observer, done: 0, of, mined_in: 0 };
+        this.wait_for_leftovers().await?;
+        this.ensure_create2_proxy().await?;
+        Ok(this)
     }
 
-    /// Waits until a transaction is in a block and demands that it succeeded.
-    async fn mined(&mut self, step: &'static str, hash: B256) -> Result<(), TransactionsError> {
-        let start = Instant::now();
-        loop {
-            let receipt = self.provider.get_transaction_receipt(hash).await;
-            if let Some(receipt) = request("wait for a receipt", receipt)? {
-                self.mined_in = self.mined_in.max(receipt.block_number.unwrap_or_default());
-                return if receipt.status() {
-                    Ok(())
-                } else {
-                    let reason = format!("transaction {hash} reverted");
-                    Err(TransactionsError::Step { step, reason })
-                };
+    /// Does what is still to be done of the steps, in order.
+    ///
+    /// # Errors
+    /// On the first step that fails, by its name.
+    pub async fn run(&mut self, steps: &[Step]) -> Result<(), TransactionsError> {
+        // Creations don't depend on each other: they may share a block.
+        let together = |a: &Step, b: &Step| a.to == CREATE2_PROXY && b.to == CREATE2_PROXY;
+        for steps in steps.chunk_by(together) {
+            let mut sent = Vec::new();
+            for step in steps {
+                if self.is_done(step).await? {
+                    self.finished(&step.name, Event::AlreadyDone);
+                    continue;
+                }
+                match self.send(&step.name, step.to, U256::ZERO, step.data.clone()).await {
+                    Ok(pending) => sent.push((step, pending)),
+                    // What an earlier run had sent may have come in between.
+                    Err(_) if self.is_done(step).await? => {
+                        self.finished(&step.name, Event::AlreadyDone);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            if start.elapsed() > MINING_DEADLINE {
-                let seconds = MINING_DEADLINE.as_secs();
-                return Err(TransactionsError::NotMined { step, transaction: hash, seconds });
+            for (step, pending) in sent {
+                match self.mined(&step.name, pending).await {
+                    Ok(event) => self.finished(&step.name, event),
+                    Err(_) if self.is_done(step).await? => {
+                        self.finished(&step.name, Event::AlreadyDone);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends ether, if the account has less than `balance`.
+    ///
+    /// # Errors
+    /// If the L1 does not answer or refuses.
+    pub async fn top_up(
+        &mut self,
+        step: &str,
+        to: Address,
+        balance: U256,
+    ) -> Result<(), TransactionsError> {
+        let has = request("read a balance", self.provider.get_balance(to).latest().await)?;
+        let missing = balance.saturating_sub(has);
+        if missing.is_zero() {
+            return Ok(());
+        }
+        let pending = self.send(step, to, missing, Bytes::new()).await?;
+        let event = self.mined(step, pending).await?;
+        self.tell(step, event);
+        Ok(())
+    }
+
+    /// Waits until `confirmations` blocks stand on a block, itself counted.
+    ///
+    /// # Errors
+    /// If the L1 does not answer or stands still.
+    pub async fn confirm(&self, number: u64, confirmations: u64) -> Result<(), TransactionsError> {
+        let wanted = number.saturating_add(confirmations.saturating_sub(1));
+        let mut newest = 0;
+        let mut moved = Instant::now();
+        loop {
+            let head = request("read the block number", self.provider.get_block_number().await)?;
+            if head >= wanted {
+                return Ok(());
+            }
+            if head > newest {
+                (newest, moved) = (head, Instant::now());
+            }
+            if moved.elapsed() > MINING_DEADLINE {
+                let reason = format!(
+                    "it stays at block {newest}, {confirmations} confirmations of block {number} do not come"
+                );
+                return Err(TransactionsError::Request { doing: "see blocks confirmed", reason });
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -260,7 +367,10 @@ impl<P: Provider> Sender<'_, P> {
 
     /// The newest block. An endpoint of several machines may answer from one that has not seen the
     /// deployment yet; that one is waited for.
-    async fn newest_block(&self) -> Result<Block, TransactionsError> {
+    ///
+    /// # Errors
+    /// If the L1 does not answer or stands still.
+    pub async fn newest_block(&self) -> Result<Block, TransactionsError> {
         const DOING: &str = "read the newest block";
         let start = Instant::now();
         loop {
@@ -276,20 +386,77 @@ impl<P: Provider> Sender<'_, P> {
         }
     }
 
-    /// Sends ether, if the account has less than `balance`.
-    async fn top_up(
+    /// Whether a step has been done, in the newest block.
+    async fn is_done(&self, step: &Step) -> Result<bool, TransactionsError> {
+        let block = BlockId::hash(self.newest_block().await?.header.hash);
+        Ok(read(self.provider, &step.done.query, block).await? == step.done.expected)
+    }
+
+    /// Signs and sends one transaction. Its gas is what L1 estimates, with a margin for state that
+    /// changes until it is mined.
+    async fn send(
         &mut self,
-        step: &'static str,
+        step: &str,
         to: Address,
-        balance: U256,
-    ) -> Result<(), TransactionsError> {
-        let has = request("read a balance", self.provider.get_balance(to).latest().await)?;
-        let missing = balance.saturating_sub(has);
-        if missing.is_zero() {
-            return Ok(());
+        value: U256,
+        data: Bytes,
+    ) -> Result<PendingTx, TransactionsError> {
+        let failed = |reason| TransactionsError::Step { step: step.to_owned(), reason };
+        let call = TransactionRequest::default()
+            .from(self.sender.address())
+            .to(to)
+            .value(value)
+            .input(TransactionInput::both(data.clone()));
+        let gas = self.provider.estimate_gas(call).block(BlockId::latest()).await;
+        let gas = gas.map_err(|e| failed(error_text(&e)))?;
+        if gas > GAS_CAP {
+            return Err(failed(format!("it takes {gas} gas, a transaction may have {GAS_CAP}")));
         }
-        let hash = self.send(step, to, missing, Bytes::new()).await?;
-        self.mined(step, hash).await
+        let gas_limit = Some(gas.saturating_add(gas / 5).min(GAS_CAP));
+        let candidate = TxCandidate { to: Some(to), data, value, blobs: Vec::new(), gas_limit };
+        let pending = self.sender.send_async(candidate).await;
+        let pending = pending.map_err(|error: TxError| failed(error.to_string()))?;
+        self.tell(step, Event::Sent { transaction: pending.first_hash });
+        Ok(pending)
+    }
+
+    /// Waits until a transaction is in a block and demands that it succeeded.
+    async fn mined(&mut self, step: &str, pending: PendingTx) -> Result<Event, TransactionsError> {
+        let failed = |reason| TransactionsError::Step { step: step.to_owned(), reason };
+        let receipt = pending.confirmed().await.map_err(|error| failed(error.to_string()))?;
+        self.mined_in = self.mined_in.max(receipt.block_number.unwrap_or_default());
+        match receipt.status() {
+            true => Ok(mined_event(&receipt)),
+            false => Err(failed(format!("transaction {} reverted", receipt.transaction_hash))),
+        }
+    }
+
+    fn finished(&mut self, step: &str, event: Event) {
+        self.done += 1;
+        self.tell(step, event);
+    }
+
+    fn tell(&mut self, step: &str, event: Event) {
+        (self.observer)(Progress { step, done: self.done, of: self.of, event });
+    }
+
+    /// Waits for transactions that an earlier run sent and did not see in a block. Those that stay
+    /// in the pool are replaced later: a nonce is used once.
+    async fn wait_for_leftovers(&self) -> Result<(), TransactionsError> {
+        let account = self.sender.address();
+        let start = Instant::now();
+        while start.elapsed() < LEFTOVERS_DEADLINE {
+            let mined = self.provider.get_transaction_count(account).latest().await;
+            let mined = request("read the deployer's nonce", mined)?;
+            let pending = self.provider.get_transaction_count(account).pending().await;
+            if request("read the deployer's nonce", pending)? <= mined {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        tracing::warn!(target: "opal::governance", %account,
+            "transactions of the deployer stay in the pool; they are replaced");
+        Ok(())
     }
 
     /// Creates the deterministic deployment proxy on an L1 that has none.
@@ -300,10 +467,43 @@ impl<P: Provider> Sender<'_, P> {
             return Ok(());
         }
         self.top_up(STEP, CREATE2_PROXY_SENDER, U256::from(CREATE2_PROXY_COST)).await?;
+        let failed = |reason| TransactionsError::Step { step: STEP.to_owned(), reason };
         let sent = self.provider.send_raw_transaction(&CREATE2_PROXY_TRANSACTION).await;
-        let sent =
-            sent.map_err(|e| TransactionsError::Step { step: STEP, reason: error_text(&e) })?;
-        self.mined(STEP, *sent.tx_hash()).await
+        let hash = *sent.map_err(|e| failed(error_text(&e)))?.tx_hash();
+        let start = Instant::now();
+        loop {
+            let receipt = self.provider.get_transaction_receipt(hash).await;
+            match request("wait for a receipt", receipt)? {
+                Some(receipt) if receipt.status() => {
+                    self.mined_in = self.mined_in.max(receipt.block_number.unwrap_or_default());
+                    self.tell(STEP, mined_event(&receipt));
+                    return Ok(());
+                }
+                Some(_) => return Err(failed(format!("transaction {hash} reverted"))),
+                None if start.elapsed() > MINING_DEADLINE => {
+                    let seconds = MINING_DEADLINE.as_secs();
+                    return Err(failed(format!(
+                        "transaction {hash} was not mined within {seconds} s; check that the L1 produces blocks and takes transactions of before EIP-155, and start again"
+                    )));
+                }
+                None => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+}
+
+impl Drop for Deployer<'_> {
+    /// Nobody is left to hear of transactions that are still on the way.
+    fn drop(&mut self) {
+        self.sender.close();
+    }
+}
+
+fn mined_event(receipt: &TransactionReceipt) -> Event {
+    Event::Done {
+        transaction: receipt.transaction_hash,
+        gas_used: receipt.gas_used,
+        cost: U256::from(receipt.gas_used).saturating_mul(U256::from(receipt.effective_gas_price)),
     }
 }
 
@@ -312,12 +512,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
-    use crate::deploy_to_l1;
     use crate::intent::{Intent, OperatorFee};
-    use alloy_consensus::Transaction;
+    use crate::{deploy_to_l1, read_deployment};
     use alloy_consensus::transaction::SignerRecoverable;
+    use alloy_consensus::{Transaction, TxEnvelope};
     use alloy_eips::Decodable2718;
-    use alloy_provider::DynProvider;
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
 
@@ -369,6 +568,18 @@ mod tests {
         }
     }
 
+    fn key(accounts: &DevAccounts, index: usize) -> Key {
+        Key::from_signer(accounts.users()[index].clone())
+    }
+
+    async fn deploy(
+        provider: &DynProvider,
+        deployer: &Key,
+        intent: &Intent,
+    ) -> Result<crate::Deployment, crate::GovernanceError> {
+        deploy_to_l1(provider, deployer, intent, 1, &mut |_| {}).await
+    }
+
     fn devnet() -> (DevAccounts, Intent) {
         let accounts = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap();
         let intent = Intent {
@@ -383,10 +594,10 @@ mod tests {
     async fn a_deployment_can_be_repeated_and_notices_another_intent() {
         let Some(anvil) = Anvil::start(&[]) else { return };
         let (accounts, intent) = devnet();
-        let deployer = &accounts.users()[0];
+        let deployer = &key(&accounts, 0);
         let provider = &anvil.provider;
 
-        let first = deploy_to_l1(provider, deployer, &intent).await.unwrap();
+        let first = deploy(provider, deployer, &intent).await.unwrap();
         assert_eq!(first.rollup_config.l1_chain_id, 31337);
         assert_eq!(first.rollup_config.genesis.l1, first.l1_start.id());
         assert_eq!(first.rollup_config.genesis.l2_time, first.l1_start.timestamp);
@@ -395,18 +606,18 @@ mod tests {
 
         // Nothing is left to do: no transaction, hence no block, and so the very same chain.
         let nonce = provider.get_transaction_count(deployer.address()).await.unwrap();
-        let second = deploy_to_l1(provider, deployer, &intent).await.unwrap();
+        let second = deploy(provider, deployer, &intent).await.unwrap();
         assert_eq!(provider.get_transaction_count(deployer.address()).await.unwrap(), nonce);
         assert_eq!(second.rollup_config, first.rollup_config);
 
         let other = Intent { gas_limit: 30_000_000, ..intent.clone() };
-        let error = deploy_to_l1(provider, deployer, &other).await.unwrap_err().to_string();
+        let error = deploy(provider, deployer, &other).await.unwrap_err().to_string();
         assert!(error.contains("SystemConfig.gasLimit") && error.contains("salt"), "{error}");
         let salted = Intent { salt: B256::repeat_byte(1), ..other };
-        deploy_to_l1(provider, deployer, &salted).await.unwrap();
+        deploy(provider, deployer, &salted).await.unwrap();
 
         let elsewhere = Intent { l1_chain_id: Some(1), ..intent };
-        let error = deploy_to_l1(provider, deployer, &elsewhere).await.unwrap_err().to_string();
+        let error = deploy(provider, deployer, &elsewhere).await.unwrap_err().to_string();
         assert!(error.contains("31337"), "{error}");
     }
 
@@ -414,17 +625,38 @@ mod tests {
     async fn a_broken_off_deployment_is_taken_up_again() {
         let Some(anvil) = Anvil::start(&["--block-time", "1"]) else { return };
         let (accounts, intent) = devnet();
-        let deployer = &accounts.users()[1];
-        let plan = crate::steps::plan(&intent, deployer.address()).unwrap();
-        let part = Plan { steps: plan.steps[..6].to_vec(), checks: vec![], ..plan.clone() };
-        let batcher = (intent.roles.batcher, U256::ZERO);
-        deploy(&anvil.provider, deployer, &part, 31337, batcher).await.unwrap();
-        let done = anvil.provider.get_transaction_count(deployer.address()).await.unwrap();
-        assert_eq!(done, 6);
+        let (provider, deployer) = (&anvil.provider, &key(&accounts, 1));
+        let count = |address| async move { provider.get_transaction_count(address).await.unwrap() };
+        let error = read_deployment(provider, deployer.address(), &intent).await.unwrap_err();
+        assert!(error.to_string().contains("no SystemConfig at"), "{error}");
 
-        deploy(&anvil.provider, deployer, &plan, 31337, batcher).await.unwrap();
-        let done = anvil.provider.get_transaction_count(deployer.address()).await.unwrap();
-        assert_eq!(done, plan.steps.len() as u64);
+        // Cut off when the last creations are on the way and in no block yet.
+        let plan = crate::steps::plan(&intent, deployer.address(), B256::ZERO).unwrap();
+        let creations: Vec<_> =
+            plan.steps().take_while(|step| step.to == CREATE2_PROXY).cloned().collect();
+        let mut ignore = |_: Progress<'_>| {};
+        let mut first = Deployer::new(provider, deployer, &plan, &mut ignore).await.unwrap();
+        let part = creations.len() / 2;
+        first.run(&creations[..part]).await.unwrap();
+        assert_eq!(count(deployer.address()).await, part as u64);
+        for step in &creations[part..] {
+            first.send(&step.name, step.to, U256::ZERO, step.data.clone()).await.unwrap();
+        }
+        drop(first);
+
+        let mut skipped = 0;
+        let mut observer = |news: Progress<'_>| {
+            skipped += usize::from(news.event == Event::AlreadyDone);
+        };
+        let deployed = deploy_to_l1(provider, deployer, &intent, 2, &mut observer).await.unwrap();
+        assert_eq!(skipped, creations.len());
+        // Every step once, and the ether for batcher and proposer.
+        assert_eq!(count(deployer.address()).await, plan.steps().count() as u64 + 2);
+
+        let (read, plan) = read_deployment(provider, deployer.address(), &intent).await.unwrap();
+        assert_eq!(read.rollup_config, deployed.rollup_config);
+        let findings = verify(provider, &plan, BlockId::latest()).await.unwrap();
+        assert!(findings.iter().all(Finding::holds));
     }
 
     #[tokio::test]
@@ -432,7 +664,7 @@ mod tests {
         let Some(anvil) = Anvil::start(&["--disable-default-create2-deployer"]) else { return };
         let (accounts, intent) = devnet();
         assert!(anvil.provider.get_code_at(CREATE2_PROXY).await.unwrap().is_empty());
-        deploy_to_l1(&anvil.provider, &accounts.users()[0], &intent).await.unwrap();
+        deploy(&anvil.provider, &key(&accounts, 0), &intent).await.unwrap();
         let code = anvil.provider.get_code_at(CREATE2_PROXY).await.unwrap();
         assert_eq!(code, crate::l1_genesis::CREATE2_PROXY_CODE);
     }
@@ -442,7 +674,7 @@ mod tests {
         let Some(anvil) = Anvil::start(&["--accounts", "1"]) else { return };
         let (accounts, intent) = devnet();
         // This account has no ether there.
-        let error = deploy_to_l1(&anvil.provider, &accounts.users()[5], &intent).await.unwrap_err();
+        let error = deploy(&anvil.provider, &key(&accounts, 5), &intent).await.unwrap_err();
         let error = error.to_string();
         assert!(error.contains("\"create ProxyAdmin\""), "{error}");
     }

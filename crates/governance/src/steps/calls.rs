@@ -1,0 +1,240 @@
+//! The calls that set a deployment's contracts up.
+
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolCall;
+use opal_protocol::Hardfork;
+use opal_protocol::contracts::ISystemConfig;
+
+use super::{
+    FEATURE_ETH_LOCKBOX, IMPLEMENTATION_SLOT, PERMISSIONED_GAME, RESOURCE_CONFIG, Step,
+    bedrock_fees, returns, slot_is,
+};
+use crate::abi::{
+    ChainContracts, IAnchorStateRegistrySetup, IDelayedWETHSetup, IDisputeGameFactorySetup,
+    IETHLockboxSetup, IOptimismPortalSetup, IOwnable, IProxyAdmin, ISuperchainConfigSetup,
+    ISystemConfigSetup, Proposal,
+};
+use crate::addresses::Addresses;
+use crate::intent::Intent;
+
+/// Points a proxy to its implementation and initializes it, in one transaction, so that nobody can
+/// come between. An implementation in the proxy's slot shows that it was done.
+fn initialize(
+    addresses: &Addresses,
+    contract: &str,
+    proxy: Address,
+    implementation: Address,
+    call: impl SolCall,
+) -> Step {
+    let data = call.abi_encode().into();
+    let call = IProxyAdmin::upgradeAndCallCall { proxy, implementation, data };
+    let what = format!("implementation of {contract}Proxy");
+    Step {
+        name: format!("initialize {contract}"),
+        to: addresses.proxy_admin,
+        data: call.abi_encode().into(),
+        done: slot_is(what, proxy, IMPLEMENTATION_SLOT, implementation),
+    }
+}
+
+/// What comes before L2's first block: who may pause, and the SystemConfig.
+pub(super) fn until_start(intent: &Intent, addresses: &Addresses, deployer: Address) -> [Step; 2] {
+    let superchain = ISuperchainConfigSetup::initializeCall { guardian: intent.roles.guardian };
+    let config = ISystemConfigSetup::initializeCall {
+        owner: deployer,
+        basefeeScalar: intent.fees.base_fee,
+        blobbasefeeScalar: intent.fees.blob_base_fee,
+        batcherHash: intent.roles.batcher.into_word(),
+        gasLimit: intent.gas_limit,
+        unsafeBlockSigner: intent.roles.unsafe_block_signer,
+        config: RESOURCE_CONFIG,
+        batchInbox: intent.batch_inbox(),
+        addresses: chain_contracts(addresses),
+        l2ChainId: U256::from(intent.l2_chain_id),
+        superchainConfig: addresses.superchain_config_proxy,
+    };
+    [
+        initialize(
+            addresses,
+            "SuperchainConfig",
+            addresses.superchain_config_proxy,
+            addresses.superchain_config_impl,
+            superchain,
+        ),
+        initialize(
+            addresses,
+            "SystemConfig",
+            addresses.system_config_proxy,
+            addresses.system_config_impl,
+            config,
+        ),
+    ]
+}
+
+/// The contracts that the SystemConfig lists. No contract manager deployed them.
+pub(super) fn chain_contracts(addresses: &Addresses) -> ChainContracts {
+    ChainContracts {
+        optimismPortal: addresses.optimism_portal_proxy,
+        l1CrossDomainMessenger: Address::ZERO,
+        l1ERC721Bridge: Address::ZERO,
+        l1StandardBridge: Address::ZERO,
+        optimismMintableERC20Factory: Address::ZERO,
+        delayedWETH: addresses.delayed_weth_proxy,
+        opcm: Address::ZERO,
+    }
+}
+
+/// Parameters that the SystemConfig's initializer does not take. They are zero after it; a step
+/// exists only for what the intent wants otherwise.
+pub(super) fn settings(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
+    let config = addresses.system_config_proxy;
+    let mut steps = Vec::new();
+    let mut set = |name: &str, data: Vec<u8>, done| {
+        steps.push(Step { name: name.to_owned(), to: config, data: data.into(), done });
+    };
+    if intent.eth_lockbox {
+        let call =
+            ISystemConfigSetup::setFeatureCall { feature: FEATURE_ETH_LOCKBOX, enabled: true };
+        let getter = ISystemConfigSetup::isFeatureEnabledCall { feature: FEATURE_ETH_LOCKBOX };
+        let done = returns("SystemConfig.isFeatureEnabled(ETH_LOCKBOX)", config, getter, true);
+        set("enable the ETHLockbox", call.abi_encode(), done);
+    }
+    if intent.fork < Hardfork::Ecotone {
+        let (overhead, scalar) = bedrock_fees(&intent.fees);
+        let call = ISystemConfig::setGasConfigCall { _overhead: overhead, _scalar: scalar };
+        let getter = ISystemConfigSetup::scalarCall {};
+        let done = returns("SystemConfig.scalar", config, getter, scalar);
+        set("set fee scalars of before Ecotone", call.abi_encode(), done);
+    }
+    let fee = intent.operator_fee;
+    if fee != Default::default() {
+        let call = ISystemConfig::setOperatorFeeScalarsCall {
+            _operatorFeeScalar: fee.scalar,
+            _operatorFeeConstant: fee.constant,
+        };
+        // Both are set at once; the one that is not zero tells whether they are.
+        let done = if fee.scalar != 0 {
+            let getter = ISystemConfig::operatorFeeScalarCall {};
+            returns("SystemConfig.operatorFeeScalar", config, getter, fee.scalar)
+        } else {
+            let getter = ISystemConfig::operatorFeeConstantCall {};
+            returns("SystemConfig.operatorFeeConstant", config, getter, fee.constant)
+        };
+        set("set operator fee", call.abi_encode(), done);
+    }
+    if intent.min_base_fee != 0 {
+        let fee = intent.min_base_fee;
+        let call = ISystemConfig::setMinBaseFeeCall { _minBaseFee: fee };
+        let getter = ISystemConfig::minBaseFeeCall {};
+        let done = returns("SystemConfig.minBaseFee", config, getter, fee);
+        set("set minimum base fee", call.abi_encode(), done);
+    }
+    if intent.da_footprint_gas_scalar != 0 {
+        let scalar = intent.da_footprint_gas_scalar;
+        let call = ISystemConfig::setDAFootprintGasScalarCall { _daFootprintGasScalar: scalar };
+        let getter = ISystemConfig::daFootprintGasScalarCall {};
+        let done = returns("SystemConfig.daFootprintGasScalar", config, getter, u64::from(scalar));
+        set("set DA footprint gas scalar", call.abi_encode(), done);
+    }
+    steps
+}
+
+/// The other contracts. The portal comes before its lockbox, which asks it who may pause.
+pub(super) fn initializations(
+    intent: &Intent,
+    addresses: &Addresses,
+    deployer: Address,
+    anchor: B256,
+) -> Vec<Step> {
+    let config = addresses.system_config_proxy;
+    let mut steps = vec![
+        initialize(
+            addresses,
+            "DisputeGameFactory",
+            addresses.dispute_game_factory_proxy,
+            addresses.dispute_game_factory_impl,
+            IDisputeGameFactorySetup::initializeCall { owner: deployer },
+        ),
+        initialize(
+            addresses,
+            "AnchorStateRegistry",
+            addresses.anchor_state_registry_proxy,
+            addresses.anchor_state_registry_impl,
+            IAnchorStateRegistrySetup::initializeCall {
+                systemConfig: config,
+                disputeGameFactory: addresses.dispute_game_factory_proxy,
+                startingAnchorRoot: Proposal { root: anchor, l2SequenceNumber: U256::ZERO },
+                startingRespectedGameType: PERMISSIONED_GAME,
+            },
+        ),
+        initialize(
+            addresses,
+            "DelayedWETH",
+            addresses.delayed_weth_proxy,
+            addresses.delayed_weth_impl,
+            IDelayedWETHSetup::initializeCall { systemConfig: config },
+        ),
+        initialize(
+            addresses,
+            "OptimismPortal",
+            addresses.optimism_portal_proxy,
+            addresses.optimism_portal_impl,
+            IOptimismPortalSetup::initializeCall {
+                systemConfig: config,
+                anchorStateRegistry: addresses.anchor_state_registry_proxy,
+                ethLockbox: addresses.eth_lockbox_proxy,
+            },
+        ),
+    ];
+    if intent.eth_lockbox {
+        steps.push(initialize(
+            addresses,
+            "EthLockbox",
+            addresses.eth_lockbox_proxy,
+            addresses.eth_lockbox_impl,
+            IETHLockboxSetup::initializeCall {
+                systemConfig: config,
+                portals: vec![addresses.optimism_portal_proxy],
+            },
+        ));
+    }
+    steps
+}
+
+/// Registers the kinds of dispute games.
+pub(super) fn games(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
+    let factory = addresses.dispute_game_factory_proxy;
+    let bond = intent.dispute_game.init_bond;
+    let mut steps = Vec::new();
+    if !bond.is_zero() {
+        let call = IDisputeGameFactorySetup::setInitBondCall { gameType: PERMISSIONED_GAME, bond };
+        let getter = IDisputeGameFactorySetup::initBondsCall { gameType: PERMISSIONED_GAME };
+        steps.push(Step {
+            name: "set the bond of proposals".to_owned(),
+            to: factory,
+            data: call.abi_encode().into(),
+            done: returns("DisputeGameFactory.initBonds(1)", factory, getter, bond),
+        });
+    }
+    steps
+}
+
+/// Gives the contracts to the owners that the intent names.
+pub(super) fn handovers(intent: &Intent, addresses: &Addresses) -> [Step; 3] {
+    let roles = &intent.roles;
+    let hand_over = |contract: &str, address, owner| Step {
+        name: format!("hand {contract} to its owner"),
+        to: address,
+        data: IOwnable::transferOwnershipCall { newOwner: owner }.abi_encode().into(),
+        done: returns(format!("{contract}.owner"), address, IOwnable::ownerCall {}, owner),
+    };
+    [
+        hand_over("SystemConfig", addresses.system_config_proxy, roles.system_config_owner),
+        hand_over(
+            "DisputeGameFactory",
+            addresses.dispute_game_factory_proxy,
+            roles.l1_proxy_admin_owner,
+        ),
+        hand_over("ProxyAdmin", addresses.proxy_admin, roles.l1_proxy_admin_owner),
+    ]
+}

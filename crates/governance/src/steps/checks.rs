@@ -1,0 +1,215 @@
+//! What must hold after a deployment: everything that the intent says, read back.
+
+use alloy_primitives::{Address, B256, U256};
+use opal_protocol::contracts::ISystemConfig;
+
+use super::{
+    Check, FEATURE_ETH_LOCKBOX, PERMISSIONED_GAME, RESOURCE_CONFIG, fee_parameters, returns,
+};
+use crate::abi::{
+    IAnchorStateRegistrySetup, IDelayedWETHSetup, IDisputeGameFactorySetup, IETHLockboxSetup,
+    IOptimismPortalSetup, IOwnable, IProxyAdmin, ISuperchainConfigSetup, ISystemConfigSetup,
+    Proposal,
+};
+use crate::addresses::Addresses;
+use crate::intent::Intent;
+
+/// Every proxy has its implementation, and the ProxyAdmin is its admin.
+pub(super) fn proxies(addresses: &Addresses) -> Vec<Check> {
+    let a = addresses;
+    let proxies = [
+        ("SuperchainConfig", a.superchain_config_proxy, a.superchain_config_impl),
+        ("SystemConfig", a.system_config_proxy, a.system_config_impl),
+        ("OptimismPortal", a.optimism_portal_proxy, a.optimism_portal_impl),
+        ("DisputeGameFactory", a.dispute_game_factory_proxy, a.dispute_game_factory_impl),
+        ("AnchorStateRegistry", a.anchor_state_registry_proxy, a.anchor_state_registry_impl),
+        ("DelayedWETH", a.delayed_weth_proxy, a.delayed_weth_impl),
+        ("EthLockbox", a.eth_lockbox_proxy, a.eth_lockbox_impl),
+    ];
+    let there = proxies.into_iter().filter(|(_, proxy, _)| !proxy.is_zero());
+    there
+        .flat_map(|(name, proxy, implementation)| {
+            [
+                returns(
+                    format!("implementation of {name}Proxy"),
+                    a.proxy_admin,
+                    IProxyAdmin::getProxyImplementationCall { proxy },
+                    implementation,
+                ),
+                returns(
+                    format!("admin of {name}Proxy"),
+                    a.proxy_admin,
+                    IProxyAdmin::getProxyAdminCall { proxy },
+                    a.proxy_admin,
+                ),
+            ]
+        })
+        .collect()
+}
+
+/// Who owns what, and the parameters of the chain.
+pub(super) fn owners_and_settings(intent: &Intent, addresses: &Addresses) -> Vec<Check> {
+    use ISystemConfig as Config;
+    use ISystemConfigSetup as Setup;
+    let config = addresses.system_config_proxy;
+    let roles = &intent.roles;
+    let (overhead, scalar) = fee_parameters(intent);
+    let fee = intent.operator_fee;
+    let owner = |contract: &str, address, owner: Address| {
+        returns(format!("{contract}.owner"), address, IOwnable::ownerCall {}, owner)
+    };
+    vec![
+        owner("ProxyAdmin", addresses.proxy_admin, roles.l1_proxy_admin_owner),
+        owner("SystemConfig", config, roles.system_config_owner),
+        owner(
+            "DisputeGameFactory",
+            addresses.dispute_game_factory_proxy,
+            roles.l1_proxy_admin_owner,
+        ),
+        returns(
+            "SuperchainConfig.guardian",
+            addresses.superchain_config_proxy,
+            ISuperchainConfigSetup::guardianCall {},
+            roles.guardian,
+        ),
+        returns("SystemConfig.overhead", config, Setup::overheadCall {}, overhead),
+        returns("SystemConfig.scalar", config, Setup::scalarCall {}, scalar),
+        returns("SystemConfig.batcherHash", config, Config::batcherHashCall {}, roles.batcher),
+        returns("SystemConfig.gasLimit", config, Config::gasLimitCall {}, intent.gas_limit),
+        returns("SystemConfig.eip1559Denominator", config, Config::eip1559DenominatorCall {}, 0u32),
+        returns("SystemConfig.eip1559Elasticity", config, Config::eip1559ElasticityCall {}, 0u32),
+        returns(
+            "SystemConfig.operatorFeeScalar",
+            config,
+            Config::operatorFeeScalarCall {},
+            fee.scalar,
+        ),
+        returns(
+            "SystemConfig.operatorFeeConstant",
+            config,
+            Config::operatorFeeConstantCall {},
+            fee.constant,
+        ),
+        returns("SystemConfig.minBaseFee", config, Config::minBaseFeeCall {}, intent.min_base_fee),
+        returns(
+            "SystemConfig.daFootprintGasScalar",
+            config,
+            Config::daFootprintGasScalarCall {},
+            u64::from(intent.da_footprint_gas_scalar),
+        ),
+        returns(
+            "SystemConfig.unsafeBlockSigner",
+            config,
+            Config::unsafeBlockSignerCall {},
+            roles.unsafe_block_signer,
+        ),
+        returns("SystemConfig.batchInbox", config, Setup::batchInboxCall {}, intent.batch_inbox()),
+        returns("SystemConfig.l2ChainId", config, Setup::l2ChainIdCall {}, intent.l2_chain_id),
+        returns(
+            "SystemConfig.resourceConfig",
+            config,
+            Setup::resourceConfigCall {},
+            RESOURCE_CONFIG,
+        ),
+        returns(
+            "SystemConfig.isFeatureEnabled(ETH_LOCKBOX)",
+            config,
+            Setup::isFeatureEnabledCall { feature: FEATURE_ETH_LOCKBOX },
+            intent.eth_lockbox,
+        ),
+    ]
+}
+
+/// Which contract knows which, and the rules of withdrawals.
+pub(super) fn wiring(intent: &Intent, addresses: &Addresses, anchor: B256) -> Vec<Check> {
+    use IAnchorStateRegistrySetup as Registry;
+    use IDelayedWETHSetup as Weth;
+    use IDisputeGameFactorySetup as Factory;
+    use IOptimismPortalSetup as Portal;
+    use ISystemConfigSetup as Setup;
+    let a = addresses;
+    let (config, portal) = (a.system_config_proxy, a.optimism_portal_proxy);
+    let (registry, weth) = (a.anchor_state_registry_proxy, a.delayed_weth_proxy);
+    let game = &intent.dispute_game;
+    let mut checks = vec![
+        returns(
+            "SystemConfig.superchainConfig",
+            config,
+            Setup::superchainConfigCall {},
+            a.superchain_config_proxy,
+        ),
+        returns("SystemConfig.optimismPortal", config, Setup::optimismPortalCall {}, portal),
+        returns("SystemConfig.delayedWETH", config, Setup::delayedWETHCall {}, weth),
+        returns("OptimismPortal.systemConfig", portal, Portal::systemConfigCall {}, config),
+        returns(
+            "OptimismPortal.anchorStateRegistry",
+            portal,
+            Portal::anchorStateRegistryCall {},
+            registry,
+        ),
+        returns(
+            "OptimismPortal.ethLockbox",
+            portal,
+            Portal::ethLockboxCall {},
+            a.eth_lockbox_proxy,
+        ),
+        returns(
+            "OptimismPortal.proofMaturityDelaySeconds",
+            portal,
+            Portal::proofMaturityDelaySecondsCall {},
+            intent.proof_maturity_delay,
+        ),
+        returns(
+            "AnchorStateRegistry.systemConfig",
+            registry,
+            Registry::systemConfigCall {},
+            config,
+        ),
+        returns(
+            "AnchorStateRegistry.disputeGameFactory",
+            registry,
+            Registry::disputeGameFactoryCall {},
+            a.dispute_game_factory_proxy,
+        ),
+        returns(
+            "AnchorStateRegistry.getStartingAnchorRoot",
+            registry,
+            Registry::getStartingAnchorRootCall {},
+            Proposal { root: anchor, l2SequenceNumber: U256::ZERO },
+        ),
+        returns(
+            "AnchorStateRegistry.respectedGameType",
+            registry,
+            Registry::respectedGameTypeCall {},
+            PERMISSIONED_GAME,
+        ),
+        returns(
+            "AnchorStateRegistry.disputeGameFinalityDelaySeconds",
+            registry,
+            Registry::disputeGameFinalityDelaySecondsCall {},
+            game.finality_delay,
+        ),
+        returns("DelayedWETH.systemConfig", weth, Weth::systemConfigCall {}, config),
+        returns("DelayedWETH.delay", weth, Weth::delayCall {}, game.weth_delay),
+        returns(
+            "DisputeGameFactory.initBonds(1)",
+            a.dispute_game_factory_proxy,
+            Factory::initBondsCall { gameType: PERMISSIONED_GAME },
+            game.init_bond,
+        ),
+    ];
+    if intent.eth_lockbox {
+        let lockbox = a.eth_lockbox_proxy;
+        let authorized = IETHLockboxSetup::authorizedPortalsCall { portal };
+        checks.extend([
+            returns(
+                "ETHLockbox.systemConfig",
+                lockbox,
+                IETHLockboxSetup::systemConfigCall {},
+                config,
+            ),
+            returns("ETHLockbox.authorizedPortals(portal)", lockbox, authorized, true),
+        ]);
+    }
+    checks
+}

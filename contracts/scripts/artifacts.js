@@ -12,11 +12,13 @@ const ROOT = path.dirname(__dirname);
 /** The contracts that are deployed, by source file. */
 const CONTRACTS = [
   "src/L1/ETHLockbox.sol",
+  "src/L1/L1CrossDomainMessenger.sol",
   "src/L1/OptimismPortal.sol",
   "src/L1/SuperchainConfig.sol",
   "src/L1/SystemConfig.sol",
   "src/L2/GasPriceOracle.sol",
   "src/L2/L1Block.sol",
+  "src/L2/L2CrossDomainMessenger.sol",
   "src/L2/L2ToL1MessagePasser.sol",
   "src/dispute/AnchorStateRegistry.sol",
   "src/dispute/DelayedWETH.sol",

@@ -25,9 +25,22 @@ library SafeCall {
         returns (bool success_)
     {
         require(hasMinGas(_minGas, 0), "SafeCall: Not enough gas");
+        return call(_target, gasleft(), _value, _calldata);
+    }
+
+    /// @notice Calls with `_gas` gas, or with as much as a call may pass on, and drops the result.
+    function call(
+        address _target,
+        uint256 _gas,
+        uint256 _value,
+        bytes memory _calldata
+    )
+        internal
+        returns (bool success_)
+    {
         // The result is not copied: its size is the target's choice, its cost would be ours.
         assembly {
-            success_ := call(gas(), _target, _value, add(_calldata, 0x20), mload(_calldata), 0, 0)
+            success_ := call(_gas, _target, _value, add(_calldata, 0x20), mload(_calldata), 0, 0)
         }
     }
 }

@@ -58,12 +58,16 @@ contracts! {
     AnchorStateRegistry,
     /// Bonds of dispute games, on L1.
     DelayedWETH,
+    /// Messages between the chains, on L1.
+    L1CrossDomainMessenger,
     /// L1 attributes, on L2.
     L1Block,
     /// Fee oracle, on L2.
     GasPriceOracle,
     /// Withdrawals, on L2.
     L2ToL1MessagePasser,
+    /// Messages between the chains, on L2.
+    L2CrossDomainMessenger,
 }
 
 impl Contract {

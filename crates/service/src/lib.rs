@@ -5,15 +5,18 @@
 //! - [`logging`]: `tracing` to stderr, text or JSON, and the live status line of a terminal.
 //! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port, [`access`]: who may call it.
 //! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
+//! - [`endpoint`]: a JSON-RPC endpoint and the flag that names it.
 //! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
 //! - [`jwt`]: the secret and the tokens of the Engine API.
 //! - [`keys`]: private keys from hex or a mnemonic.
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
+//! - [`trouble`]: when something that stays wrong is worth a line in the log.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
 
 pub mod access;
 pub mod duration;
+pub mod endpoint;
 pub mod files;
 pub mod http;
 #[cfg(unix)]
@@ -24,6 +27,7 @@ pub mod logging;
 pub mod metrics;
 pub mod rpc_server;
 pub mod shutdown;
+pub mod trouble;
 pub mod tx_manager;
 pub mod upgrades;
 

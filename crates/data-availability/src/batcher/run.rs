@@ -9,6 +9,8 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use opal_protocol::{ChannelId, L1BlockRef, RollupConfig};
+use opal_service::endpoint::{CallError, Endpoint};
+use opal_service::trouble::Trouble;
 use opal_service::tx_manager::PendingTx;
 use opal_service::{TxError, TxManager};
 use tokio::sync::{mpsc, watch};
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::channel::{BlockSummary, PendingBlock};
-use super::client::{CallError, Endpoint};
+use super::client;
 use super::config::BatcherConfig;
 use super::metrics::Recorder;
 use super::rpc::{Command, Request};
@@ -29,8 +31,6 @@ use super::{BatcherError, BatcherStats, TARGET, payload};
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Time between attempts to reach the endpoints at the start.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
-/// Time after which a trouble that lasts is reported again.
-const REMIND: Duration = Duration::from_secs(60);
 
 /// The configuration and its endpoints, not yet known to be the right ones.
 pub(crate) struct Connector {
@@ -62,10 +62,13 @@ impl From<CallError> for ConnectError {
 
 impl Connector {
     pub(crate) fn new(config: BatcherConfig) -> Result<Self, BatcherError> {
+        let endpoint = |flag, url| {
+            Endpoint::new(flag, url).map_err(|source| BatcherError::Http { flag, source })
+        };
         Ok(Self {
-            l1: Endpoint::new("--l1-eth-rpc", &config.l1_rpc)?,
-            l2: Endpoint::new("--l2-eth-rpc", &config.l2_rpc)?,
-            rollup: Endpoint::new("--rollup-rpc", &config.rollup_rpc)?,
+            l1: endpoint("--l1-eth-rpc", &config.l1_rpc)?,
+            l2: endpoint("--l2-eth-rpc", &config.l2_rpc)?,
+            rollup: endpoint("--rollup-rpc", &config.rollup_rpc)?,
             config,
         })
     }
@@ -131,7 +134,7 @@ async fn wait_for_endpoints(connector: &Connector) -> Result<Session, BatcherErr
             Ok(session) => return Ok(session),
             Err(ConnectError::Wrong(error)) => return Err(error),
             Err(ConnectError::Unavailable(reason)) => {
-                trouble.report("waiting for an endpoint", reason)
+                report(&mut trouble, "waiting for an endpoint", &reason);
             }
         }
         tokio::time::sleep(CONNECT_INTERVAL).await;
@@ -260,7 +263,7 @@ impl Service {
         self.ready = false;
         let status = self.look().await;
         if status.is_ok() {
-            self.trouble.over("the endpoints answer again");
+            over(&mut self.trouble, "the endpoints answer again");
         }
         match status {
             Ok(Some(status)) => {
@@ -269,7 +272,9 @@ impl Service {
                 self.ready = true;
             }
             Ok(None) => {}
-            Err(error) => self.trouble.report("an endpoint does not answer", error.to_string()),
+            Err(error) => {
+                report(&mut self.trouble, "an endpoint does not answer", &error.to_string());
+            }
         }
         let paused = self.wrong_key.is_on() || self.waiting.is_on();
         self.recorder.state(self.state.pending_blocks(), paused);
@@ -278,7 +283,7 @@ impl Service {
 
     /// `None` when there is nothing to do for now.
     async fn look(&mut self) -> Result<Option<SyncStatus>, CallError> {
-        let status = self.connector.rollup.sync_status().await?;
+        let status = client::sync_status(&self.connector.rollup).await?;
         let plan = self.state.on_status(&status);
         if let Some(reason) = plan.reset {
             self.on_reset(reason);
@@ -299,7 +304,7 @@ impl Service {
         }
         if let Some(numbers) = plan.load {
             debug!(target: TARGET, first = numbers.start(), last = numbers.end(), "reading L2 blocks");
-            let mut blocks = std::pin::pin!(self.connector.l2.l2_blocks(numbers));
+            let mut blocks = std::pin::pin!(client::l2_blocks(&self.connector.l2, numbers));
             while let Some(block) = blocks.next().await {
                 let block = block?;
                 let block =
@@ -332,7 +337,7 @@ impl Service {
 
     fn wait_for(&mut self, reason: WaitReason) {
         if reason.is_alarming() {
-            self.waiting.report("not posting", reason.to_string());
+            report(&mut self.waiting, "not posting", &reason.to_string());
         } else {
             debug!(target: TARGET, %reason, "not posting yet");
         }
@@ -345,13 +350,13 @@ impl Service {
             Some((head, named)) if head == self.l1_head => named,
             _ => {
                 let system_config = self.session.rollup_config.l1_system_config_address;
-                let named = self.connector.l1.batcher_address(system_config).await?;
+                let named = client::batcher_address(&self.connector.l1, system_config).await?;
                 self.batcher = Some((self.l1_head, named));
                 named
             }
         };
         if named == Some(own) {
-            if self.wrong_key.over("L1 names this key as the batcher now") {
+            if over(&mut self.wrong_key, "L1 names this key as the batcher now") {
                 // What was sent in between counted for nothing.
                 self.state.clear();
             }
@@ -362,7 +367,7 @@ impl Service {
             "the SystemConfig on L1 names {named} as the batcher, but this key is {own}; batches \
              from it would be ignored"
         );
-        self.wrong_key.report("not posting", text);
+        report(&mut self.wrong_key, "not posting", &text);
         Ok(false)
     }
 
@@ -372,7 +377,7 @@ impl Service {
             self.wait_for(reason);
             return Ok(());
         }
-        self.waiting.over("posting again");
+        over(&mut self.waiting, "posting again");
         let stand_in = self.state.stand_in();
         let mut state = std::mem::replace(&mut self.state, stand_in);
         // Compression takes some 10 ms per channel.
@@ -480,37 +485,19 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(MAX_BACKOFF)
 }
 
-/// Something that is wrong for a while: reported when it begins, when its kind changes, and again
-/// after a minute, instead of at every poll.
-#[derive(Debug, Default)]
-struct Trouble {
-    reported: Option<(String, Instant)>,
+fn report(trouble: &mut Trouble, what: &str, reason: &str) {
+    if trouble.note(reason) {
+        warn!(target: TARGET, reason, "{what}");
+    }
 }
 
-impl Trouble {
-    fn is_on(&self) -> bool {
-        self.reported.is_some()
+/// Whether there was a trouble, which is over now.
+fn over(trouble: &mut Trouble, what: &str) -> bool {
+    let was_on = trouble.over();
+    if was_on {
+        info!(target: TARGET, "{what}");
     }
-
-    fn report(&mut self, what: &str, reason: String) {
-        if let Some((known, at)) = &self.reported
-            && *known == reason
-            && at.elapsed() < REMIND
-        {
-            return;
-        }
-        warn!(target: TARGET, reason, "{what}");
-        self.reported = Some((reason, Instant::now()));
-    }
-
-    /// The trouble is over; whether there was one.
-    fn over(&mut self, what: &str) -> bool {
-        let was_on = self.reported.take().is_some();
-        if was_on {
-            info!(target: TARGET, "{what}");
-        }
-        was_on
-    }
+    was_on
 }
 
 #[cfg(test)]

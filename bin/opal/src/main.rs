@@ -13,6 +13,7 @@ mod execution;
 mod genesis;
 mod network;
 mod node;
+mod proposer;
 mod rpc_args;
 mod safe_db;
 mod storage;
@@ -31,7 +32,7 @@ use opal_service::{Shutdown, StopReason, shutdown::GRACE};
 /// The whole OP Stack in one binary.
 ///
 /// `opal up` starts a complete rollup: an L1, a sequencer, a batcher and a verifier. `node`,
-/// `execution` and `batcher` run one role each; the other commands are tools that do their work and end.
+/// `execution`, `batcher` and `proposer` run one role each; the other commands are tools that do their work and end.
 #[derive(Debug, Parser)]
 #[command(name = "opal", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -51,6 +52,8 @@ enum Command {
     Execution(Box<execution::ExecutionArgs>),
     /// Run a batcher: post a sequencer's blocks to L1.
     Batcher(Box<batcher::Args>),
+    /// Run a proposer: put output roots on L1 as dispute games, resolve these and claim their bonds.
+    Proposer(Box<proposer::Args>),
     /// Deploy a rollup's contracts to an L1, and check what is there.
     Deploy(Box<deploy::DeployArgs>),
     /// Derive payload attributes from recorded L1 data, and compare them with known L2 blocks.
@@ -91,7 +94,11 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
     }
     let service = matches!(
         command,
-        Command::Up(_) | Command::Node(_) | Command::Execution(_) | Command::Batcher(_)
+        Command::Up(_)
+            | Command::Node(_)
+            | Command::Execution(_)
+            | Command::Batcher(_)
+            | Command::Proposer(_)
     );
     let stopped = if service { "stopped before all was up" } else { "interrupted" };
     let started = async {
@@ -100,6 +107,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             Command::Node(args) => node::run(*args, shutdown).await.map(Some),
             Command::Execution(args) => execution::run(*args, shutdown).await.map(Some),
             Command::Batcher(args) => batcher::run(*args, shutdown).await.map(Some),
+            Command::Proposer(args) => proposer::run(*args, shutdown).await.map(Some),
             Command::Deploy(args) => deploy::run(*args).await.map(|()| None),
             Command::Derive(args) => derive::run(*args).await.map(|()| None),
             Command::Chains(args) => chains::run(&args).map(|text| {

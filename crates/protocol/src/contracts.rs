@@ -1,5 +1,11 @@
 //! Solidity interfaces of the contracts that Opal's Rust code talks to.
 
+mod bridges;
+mod dispute;
+
+pub use bridges::*;
+pub use dispute::*;
+
 use alloy_sol_types::sol;
 
 // `missing_docs` is off inside: the macro makes Rust items of the contracts' own functions and
@@ -8,9 +14,67 @@ use alloy_sol_types::sol;
 sol! {
     /// L1: deposits and withdrawals.
     #[allow(missing_docs)]
+    #[sol(all_derives)]
     interface IOptimismPortal {
+        struct WithdrawalTransaction {
+            uint256 nonce;
+            address sender;
+            address target;
+            uint256 value;
+            uint256 gasLimit;
+            bytes data;
+        }
+        struct OutputRootProof {
+            bytes32 version;
+            bytes32 stateRoot;
+            bytes32 messagePasserStorageRoot;
+            bytes32 latestBlockhash;
+        }
+        error OptimismPortal_AlreadyFinalized();
+        error OptimismPortal_BadTarget();
+        error OptimismPortal_CallPaused();
+        error OptimismPortal_CalldataTooLarge();
+        error OptimismPortal_GasEstimation();
+        error OptimismPortal_GasLimitTooLow();
+        error OptimismPortal_ImproperDisputeGame();
+        error OptimismPortal_InsufficientDeposit();
+        error OptimismPortal_InvalidDisputeGame();
+        error OptimismPortal_InvalidGasToken();
+        error OptimismPortal_InvalidInteropState();
+        error OptimismPortal_InvalidLockboxState();
+        error OptimismPortal_InvalidMerkleProof();
+        error OptimismPortal_InvalidOutputRootProof();
+        error OptimismPortal_InvalidProofTimestamp();
+        error OptimismPortal_InvalidRootClaim();
+        error OptimismPortal_MigratingToSameRegistry();
+        error OptimismPortal_NoReentrancy();
+        error OptimismPortal_NotAllowedOnCGTMode();
+        error OptimismPortal_NotUsingInterop();
+        error OptimismPortal_OnlyCustomGasToken();
+        error OptimismPortal_ProofNotOldEnough();
+        error OptimismPortal_Unproven();
+        error OutOfGas();
         event TransactionDeposited(address indexed from, address indexed to, uint256 indexed version, bytes opaqueData);
+        event WithdrawalProven(bytes32 indexed withdrawalHash, address indexed from, address indexed to);
+        event WithdrawalProvenExtension1(bytes32 indexed withdrawalHash, address indexed proofSubmitter);
+        event WithdrawalFinalized(bytes32 indexed withdrawalHash, bool success);
         function depositTransaction(address _to, uint256 _value, uint64 _gasLimit, bool _isCreation, bytes memory _data) external payable;
+        function proveWithdrawalTransaction(WithdrawalTransaction memory _tx, uint256 _disputeGameIndex, OutputRootProof calldata _outputRootProof, bytes[] calldata _withdrawalProof) external;
+        function finalizeWithdrawalTransaction(WithdrawalTransaction memory _tx) external;
+        function finalizeWithdrawalTransactionExternalProof(WithdrawalTransaction memory _tx, address _proofSubmitter) external;
+        function checkWithdrawal(bytes32 _withdrawalHash, address _proofSubmitter) external view;
+        function finalizedWithdrawals(bytes32) external view returns (bool);
+        function provenWithdrawals(bytes32, address) external view returns (address disputeGameProxy, uint64 timestamp);
+        function numProofSubmitters(bytes32 _withdrawalHash) external view returns (uint256);
+        function proofSubmitters(bytes32, uint256) external view returns (address);
+        function proofMaturityDelaySeconds() external view returns (uint256);
+        function disputeGameFinalityDelaySeconds() external view returns (uint256);
+        function respectedGameType() external view returns (uint32);
+        function anchorStateRegistry() external view returns (address);
+        function disputeGameFactory() external view returns (address);
+        function ethLockbox() external view returns (address);
+        function systemConfig() external view returns (address);
+        function paused() external view returns (bool);
         function minimumGasLimit(uint64 _byteCount) external pure returns (uint64);
         function version() external view returns (string memory);
     }
@@ -20,6 +84,13 @@ sol! {
     interface ISystemConfig {
         event ConfigUpdate(uint256 indexed version, uint8 indexed updateType, bytes data);
         function owner() external view returns (address);
+        function l2ChainId() external view returns (uint256);
+        function paused() external view returns (bool);
+        function optimismPortal() external view returns (address);
+        function disputeGameFactory() external view returns (address);
+        function l1CrossDomainMessenger() external view returns (address);
+        function l1StandardBridge() external view returns (address);
+        function l1ERC721Bridge() external view returns (address);
         function batcherHash() external view returns (bytes32);
         function gasLimit() external view returns (uint64);
         function basefeeScalar() external view returns (uint32);

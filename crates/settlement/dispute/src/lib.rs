@@ -1,2 +1,11 @@
-//! The settlement layer's services: the proposer, which puts output roots on L1 as dispute games,
-//! and what a user needs to withdraw.
+//! The settlement layer's services.
+//!
+//! - [`proposer`]: puts output roots of L2 on L1 as dispute games, resolves these games and claims
+//!   their bonds.
+
+mod games;
+mod l1;
+pub mod proposer;
+mod revert;
+
+pub use proposer::{Proposer, ProposerArgs, ProposerConfig, ProposerError, ProposerStats};

@@ -1,0 +1,149 @@
+//! Reads of L1's contracts, and dry runs of transactions to them.
+
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_provider::Provider;
+use alloy_sol_types::SolCall;
+use alloy_transport::TransportError;
+use opal_service::endpoint::{CallError, Endpoint};
+use opal_service::http::error_text;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::revert;
+
+/// Why a contract did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ContractError {
+    /// L1 did not answer, or not with what the call gives: try again.
+    #[error(transparent)]
+    Unavailable(#[from] CallError),
+    /// The contract refused.
+    #[error("{function} of {contract} reverted: {reason}")]
+    Reverted { contract: Address, function: &'static str, reason: String },
+    /// There is no code, or code of another kind.
+    #[error("there is no contract with {function} at {contract}")]
+    NotThere { contract: Address, function: &'static str },
+    /// The account can't pay for the transaction.
+    #[error("{account} cannot pay for {function}: {reason}")]
+    InsufficientFunds { account: Address, function: &'static str, reason: String },
+}
+
+/// A block of L1, as far as the clock and reorgs are concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct L1Head {
+    /// Hash of the block.
+    pub hash: B256,
+    timestamp: U64,
+}
+
+impl L1Head {
+    /// Seconds since the Unix epoch.
+    pub(crate) fn timestamp(&self) -> u64 {
+        self.timestamp.to()
+    }
+}
+
+/// L1 behind its RPC. Everything is read at its tip.
+#[derive(Clone, Debug)]
+pub(crate) struct L1 {
+    pub endpoint: Endpoint,
+}
+
+impl L1 {
+    /// The tip.
+    pub(crate) async fn head(&self) -> Result<L1Head, CallError> {
+        const METHOD: &str = "eth_getBlockByNumber";
+        let client = self.endpoint.provider.client();
+        let answer = client.request::<_, Option<L1Head>>(METHOD, ("latest", false)).await;
+        let head = answer.map_err(|e| self.endpoint.call_error(METHOD, &e))?;
+        head.ok_or_else(|| self.endpoint.error("there is no latest block"))
+    }
+
+    /// Calls a function that only reads.
+    pub(crate) async fn call<C: SolCall>(
+        &self,
+        contract: Address,
+        call: C,
+    ) -> Result<C::Return, ContractError> {
+        let request = json!({ "to": contract, "data": Bytes::from(call.abi_encode()) });
+        let client = self.endpoint.provider.client();
+        let answer = client.request::<_, Bytes>("eth_call", (request, "latest")).await;
+        let data = answer.map_err(|e| self.error::<C>(contract, None, &e))?;
+        C::abi_decode_returns(&data)
+            .map_err(|_| ContractError::NotThere { contract, function: C::SIGNATURE })
+    }
+
+    /// Runs a transaction at the tip without sending it; gives the gas that it needs there.
+    pub(crate) async fn estimate<C: SolCall>(
+        &self,
+        from: Address,
+        contract: Address,
+        value: U256,
+        call: &C,
+    ) -> Result<u64, ContractError> {
+        let data = Bytes::from(call.abi_encode());
+        let request = json!({ "from": from, "to": contract, "value": value, "data": data });
+        let client = self.endpoint.provider.client();
+        let answer = client.request::<_, U64>("eth_estimateGas", (request,)).await;
+        answer.map(|gas| gas.to()).map_err(|e| self.error::<C>(contract, Some(from), &e))
+    }
+
+    /// A word of a contract's storage.
+    pub(crate) async fn storage(&self, contract: Address, slot: B256) -> Result<B256, CallError> {
+        const METHOD: &str = "eth_getStorageAt";
+        let client = self.endpoint.provider.client();
+        let answer = client.request::<_, B256>(METHOD, (contract, slot, "latest")).await;
+        answer.map_err(|e| self.endpoint.call_error(METHOD, &e))
+    }
+
+    fn error<C: SolCall>(
+        &self,
+        contract: Address,
+        account: Option<Address>,
+        error: &TransportError,
+    ) -> ContractError {
+        let function = C::SIGNATURE;
+        let unavailable = || self.endpoint.call_error(function, error);
+        let Some(payload) = error.as_error_resp() else { return unavailable().into() };
+        let message = payload.message.to_lowercase();
+        // 3 is geth's code for a revert; others tell it by their words.
+        if payload.code == 3 || message.contains("revert") {
+            let data = payload.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok());
+            let reason = match revert_data(data.as_ref()) {
+                Some(data) => revert::reason(&data),
+                None => payload.message.to_string(),
+            };
+            return ContractError::Reverted { contract, function, reason };
+        }
+        if let Some(account) = account
+            && message.contains("insufficient")
+        {
+            let reason = error_text(error);
+            return ContractError::InsufficientFunds { account, function, reason };
+        }
+        unavailable().into()
+    }
+}
+
+/// The data of a revert: a string of hex, in front of which some nodes put a word.
+fn revert_data(data: Option<&Value>) -> Option<Bytes> {
+    let text = data?.as_str()?;
+    let hex = text.get(text.find("0x")?..)?;
+    hex.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_reverts_is_found_in_the_forms_that_nodes_use() {
+        let data = Some(Bytes::from_static(&[0x12, 0x34]));
+        assert_eq!(revert_data(Some(&json!("0x1234"))), data);
+        assert_eq!(revert_data(Some(&json!("Reverted 0x1234"))), data);
+        for other in [json!(null), json!({"a": 1}), json!("nothing"), json!("0xzz")] {
+            assert_eq!(revert_data(Some(&other)), None);
+        }
+        assert_eq!(revert_data(None), None);
+    }
+}

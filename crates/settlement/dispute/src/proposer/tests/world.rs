@@ -1,0 +1,661 @@
+//! An L1 with the settlement contracts and a rollup node, inside the test. L1 makes a block, and the
+//! rollup follows, whenever somebody asks for its tip.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844WithSidecar};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
+use axum::extract::{Path, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use opal_protocol::contracts::IAnchorStateRegistry::{
+    self as registry, IAnchorStateRegistryCalls as Registry,
+};
+use opal_protocol::contracts::IDelayedWETH::{self as weth, IDelayedWETHCalls as Weth};
+use opal_protocol::contracts::IDisputeGameFactory::{
+    self as factory, IDisputeGameFactoryCalls as Factory,
+};
+use opal_protocol::contracts::IFaultDisputeGame::{
+    self as game, IFaultDisputeGameCalls as GameCalls,
+};
+use opal_protocol::contracts::IOptimismPortal::{self as portal, IOptimismPortalCalls as Portal};
+use opal_protocol::output::output_root_v0;
+use opal_protocol::{
+    BlockId, Genesis, Hardfork, HardforkSchedule, L1BlockRef, L2BlockRef, RollupConfig,
+    SystemConfig,
+};
+use opal_service::Shutdown;
+use opal_service::keys::{Key, Secret, TEST_MNEMONIC};
+use serde_json::{Value, json};
+
+use crate::proposer::config::ProposerConfig;
+use crate::proposer::{Proposer, ProposerError, ProposerStats};
+
+type Tx = EthereumTxEnvelope<TxEip4844WithSidecar>;
+
+/// Seconds between L1 blocks; each brings one L2 block.
+const BLOCK_TIME: u64 = 2;
+const GENESIS_TIME: u64 = 1_000_000;
+/// Blocks by which finality follows the tip.
+const FINALITY_LAG: u64 = 3;
+pub(super) const BOND: u64 = 80_000_000_000;
+pub(super) const MAX_CLOCK: u64 = 10;
+const FINALITY_DELAY: u64 = 6;
+const PAYMENT_DELAY: u64 = 4;
+
+pub(super) const PORTAL: Address = Address::repeat_byte(0xa1);
+pub(super) const FACTORY: Address = Address::repeat_byte(0xa2);
+const REGISTRY: Address = Address::repeat_byte(0xa3);
+const WETH: Address = Address::repeat_byte(0xa4);
+const IMPLEMENTATION: Address = Address::repeat_byte(0xa5);
+
+pub(super) fn key() -> Key {
+    Key::from_mnemonic_index(&Secret::from(TEST_MNEMONIC), 3).unwrap()
+}
+
+/// A game in the making: what the contract stores.
+#[derive(Clone, Debug)]
+pub(super) struct Game {
+    pub address: Address,
+    pub creator: Address,
+    pub created_at: u64,
+    pub root: B256,
+    pub l2_block: u64,
+    /// Which claims are resolved; the first is the root claim.
+    pub claims: Vec<bool>,
+    /// Whether the root claim falls when it is resolved.
+    pub countered: bool,
+    pub status: u8,
+    pub resolved_at: u64,
+    pub mode: u8,
+    pub won: U256,
+    pub refund: U256,
+    pub unlocked_at: Option<u64>,
+}
+
+/// Everything that an L1 reorg undoes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain {
+    pub number: u64,
+    pub time: u64,
+    hash: B256,
+    nonce: u64,
+    pub games: Vec<Game>,
+    /// Block, success and the game created, by transaction.
+    mined: BTreeMap<B256, (u64, bool, Option<usize>)>,
+    /// Wei of bonds that came back.
+    pub paid: U256,
+}
+
+pub(super) struct World {
+    pub chain: Chain,
+    /// States after each block, oldest first.
+    history: Vec<Chain>,
+    pool: BTreeMap<u64, Tx>,
+    /// Counts reorgs, so that blocks after one have other hashes.
+    fork: u64,
+    /// L2 blocks that hold a withdrawal.
+    pub withdrawals: Vec<u64>,
+    /// The L2 stands still at this block.
+    pub frozen: Option<u64>,
+    pub anchor: u64,
+    /// Whether L1 and the rollup node answer.
+    pub l1_up: bool,
+    pub rollup_up: bool,
+    pub paused: bool,
+    pub blacklisted: bool,
+    pub permitted: Address,
+    pub l1_chain_id: u64,
+    pub l2_chain_id: u64,
+    pub is_proxy: bool,
+    pub factory: Address,
+    pub implementation: Address,
+    /// Whether the factory knows arguments of games, or the implementation itself.
+    pub arguments: bool,
+    rollup: RollupConfig,
+}
+
+/// The data of a revert.
+type Reverted = Vec<u8>;
+
+fn ok<C: SolCall>(value: C::Return) -> Result<Vec<u8>, Reverted> {
+    Ok(C::abi_encode_returns(&value))
+}
+
+fn l2_hash(number: u64) -> B256 {
+    keccak256([b"l2".as_slice(), &number.to_be_bytes()].concat())
+}
+
+impl World {
+    fn new() -> Self {
+        let rollup = RollupConfig {
+            l1_chain_id: 900,
+            l2_chain_id: 901,
+            block_time: BLOCK_TIME,
+            seq_window_size: 100,
+            max_sequencer_drift_config: 600,
+            channel_timeout_config: 60,
+            genesis: Genesis {
+                l1: BlockId { hash: B256::repeat_byte(1), number: 0 },
+                l2: BlockId { hash: l2_hash(0), number: 0 },
+                l2_time: GENESIS_TIME,
+                system_config: SystemConfig {
+                    gas_limit: 30_000_000,
+                    scalar: B256::with_last_byte(1),
+                    batcher_address: Address::repeat_byte(4),
+                    ..SystemConfig::default()
+                },
+            },
+            schedule: HardforkSchedule::at_genesis(Hardfork::Holocene),
+            deposit_contract_address: PORTAL,
+            l1_system_config_address: Address::repeat_byte(3),
+            batch_inbox_address: Address::repeat_byte(0xff),
+            ..RollupConfig::default()
+        };
+        let chain = Chain { time: GENESIS_TIME, hash: B256::repeat_byte(1), ..Chain::default() };
+        Self {
+            history: vec![chain.clone()],
+            chain,
+            pool: BTreeMap::new(),
+            fork: 0,
+            withdrawals: Vec::new(),
+            frozen: None,
+            anchor: 0,
+            l1_up: true,
+            rollup_up: true,
+            paused: false,
+            blacklisted: false,
+            permitted: key().address(),
+            l1_chain_id: 900,
+            l2_chain_id: 901,
+            is_proxy: true,
+            factory: FACTORY,
+            implementation: IMPLEMENTATION,
+            arguments: true,
+            rollup,
+        }
+    }
+
+    pub(super) fn mine(&mut self) {
+        let next = self.chain.number + 1;
+        self.chain.number = next;
+        self.chain.time += BLOCK_TIME;
+        self.chain.hash =
+            keccak256([b"l1".as_slice(), &next.to_be_bytes(), &self.fork.to_be_bytes()].concat());
+        while let Some(tx) = self.pool.remove(&self.chain.nonce) {
+            self.chain.nonce += 1;
+            let (before, count) = (self.chain.clone(), self.chain.games.len());
+            let to = tx.to().unwrap();
+            let done = self.execute(key().address(), to, tx.value(), tx.input());
+            let result = done.is_ok();
+            if !result {
+                self.chain = before;
+            }
+            let created = (self.chain.games.len() > count).then_some(count);
+            self.chain.mined.insert(*tx.tx_hash(), (next, result, created));
+        }
+        self.history.push(self.chain.clone());
+    }
+
+    /// Drops so many blocks, with everything in them, and makes as many others.
+    pub(super) fn reorg(&mut self, depth: usize) {
+        self.fork += 1;
+        self.history.truncate(self.history.len() - depth);
+        self.chain = self.history.last().unwrap().clone();
+        self.pool.clear();
+        (0..depth).for_each(|_| self.mine());
+    }
+
+    pub(super) fn safe(&self) -> u64 {
+        self.frozen.unwrap_or(self.chain.number)
+    }
+
+    pub(super) fn finalized(&self) -> u64 {
+        self.safe().saturating_sub(FINALITY_LAG)
+    }
+
+    fn withdrawals_root(&self, number: u64) -> B256 {
+        let count = self.withdrawals.iter().filter(|block| **block <= number).count();
+        B256::from(U256::from(count))
+    }
+
+    pub(super) fn output_root(&self, number: u64) -> B256 {
+        output_root_v0(B256::repeat_byte(7), self.withdrawals_root(number), l2_hash(number))
+    }
+
+    /// A game as the factory creates it; the bond of other accounts does not matter here.
+    pub(super) fn create(&mut self, creator: Address, l2_block: u64, root: B256) {
+        let id = [l2_block.to_be_bytes(), self.fork.to_be_bytes()].concat();
+        self.chain.games.push(Game {
+            address: Address::from_word(keccak256([id.as_slice(), creator.as_slice()].concat())),
+            creator,
+            created_at: self.chain.time,
+            root,
+            l2_block,
+            claims: vec![false],
+            countered: false,
+            status: 0,
+            resolved_at: 0,
+            mode: 0,
+            won: U256::ZERO,
+            refund: U256::from(BOND),
+            unlocked_at: None,
+        });
+    }
+
+    /// Runs a call; what it changes is kept in `self.chain`.
+    fn execute(
+        &mut self,
+        from: Address,
+        to: Address,
+        value: U256,
+        data: &[u8],
+    ) -> Result<Vec<u8>, Reverted> {
+        match to {
+            PORTAL => self.portal(data),
+            REGISTRY => self.registry(data),
+            WETH => self.weth(data),
+            to if to == self.factory => self.factory_call(from, value, data),
+            IMPLEMENTATION => match GameCalls::abi_decode(data).map_err(|_| Vec::new())? {
+                GameCalls::anchorStateRegistry(_) => ok::<game::anchorStateRegistryCall>(REGISTRY),
+                GameCalls::proposer(_) if !self.permitted.is_zero() => {
+                    ok::<game::proposerCall>(self.permitted)
+                }
+                _ => Err(Vec::new()),
+            },
+            to => match self.chain.games.iter().position(|game| game.address == to) {
+                Some(index) => self.game(index, data),
+                // No code.
+                None => Ok(Vec::new()),
+            },
+        }
+    }
+
+    fn portal(&self, data: &[u8]) -> Result<Vec<u8>, Reverted> {
+        match Portal::abi_decode(data).map_err(|_| Vec::new())? {
+            Portal::disputeGameFactory(_) => ok::<portal::disputeGameFactoryCall>(FACTORY),
+            Portal::respectedGameType(_) => ok::<portal::respectedGameTypeCall>(1),
+            _ => Err(Vec::new()),
+        }
+    }
+
+    fn registry(&self, data: &[u8]) -> Result<Vec<u8>, Reverted> {
+        match Registry::abi_decode(data).map_err(|_| Vec::new())? {
+            Registry::anchors(_) => {
+                ok::<registry::anchorsCall>((B256::repeat_byte(9), U256::from(self.anchor)).into())
+            }
+            Registry::paused(_) => ok::<registry::pausedCall>(self.paused),
+            Registry::isGameProper(_) => {
+                ok::<registry::isGameProperCall>(!self.paused && !self.blacklisted)
+            }
+            Registry::disputeGameFinalityDelaySeconds(_) => {
+                ok::<registry::disputeGameFinalityDelaySecondsCall>(U256::from(FINALITY_DELAY))
+            }
+            _ => Err(Vec::new()),
+        }
+    }
+
+    fn weth(&self, data: &[u8]) -> Result<Vec<u8>, Reverted> {
+        match Weth::abi_decode(data).map_err(|_| Vec::new())? {
+            Weth::delay(_) => ok::<weth::delayCall>(U256::from(PAYMENT_DELAY)),
+            Weth::withdrawals(call) => {
+                let game = self.chain.games.iter().find(|game| game.address == call._0);
+                let timestamp = game.and_then(|game| game.unlocked_at).unwrap_or(0);
+                ok::<weth::withdrawalsCall>(weth::withdrawalsReturn {
+                    amount: U256::from(BOND),
+                    timestamp: U256::from(timestamp),
+                })
+            }
+            _ => Err(Vec::new()),
+        }
+    }
+
+    fn factory_call(
+        &mut self,
+        from: Address,
+        value: U256,
+        data: &[u8],
+    ) -> Result<Vec<u8>, Reverted> {
+        let games = &self.chain.games;
+        match Factory::abi_decode(data).map_err(|_| Vec::new())? {
+            Factory::gameCount(_) => ok::<factory::gameCountCall>(U256::from(games.len())),
+            Factory::gameImpls(call) => {
+                let known = call.0 == 1;
+                let address = if known { self.implementation } else { Address::ZERO };
+                ok::<factory::gameImplsCall>(address)
+            }
+            Factory::gameArgs(_) if self.arguments => {
+                let mut arguments = vec![1; 52];
+                arguments.extend(REGISTRY);
+                arguments.extend(WETH);
+                arguments.extend(U256::from(self.l2_chain_id).to_be_bytes::<32>());
+                if !self.permitted.is_zero() {
+                    arguments.extend(self.permitted);
+                    arguments.extend([5; 20]);
+                }
+                ok::<factory::gameArgsCall>(arguments.into())
+            }
+            Factory::initBonds(_) => ok::<factory::initBondsCall>(U256::from(BOND)),
+            Factory::gameAtIndex(call) => {
+                let index = call._index.saturating_to::<usize>();
+                let game = games.get(index).ok_or_else(Vec::new)?;
+                ok::<factory::gameAtIndexCall>(factory::gameAtIndexReturn {
+                    gameType_: 1,
+                    timestamp_: game.created_at,
+                    proxy_: game.address,
+                })
+            }
+            Factory::games(call) => {
+                let block = U256::abi_decode(&call._extraData).unwrap();
+                let same = games.iter().find(|game| {
+                    game.root == call._rootClaim && U256::from(game.l2_block) == block
+                });
+                ok::<factory::gamesCall>(factory::gamesReturn {
+                    proxy_: same.map_or(Address::ZERO, |game| game.address),
+                    timestamp_: same.map_or(0, |game| game.created_at),
+                })
+            }
+            Factory::create(call) => {
+                assert_eq!((call._gameType, value), (1, U256::from(BOND)));
+                if from != self.permitted {
+                    return Err(game::BadAuth {}.abi_encode());
+                }
+                let block = U256::abi_decode(&call._extraData).unwrap().to::<u64>();
+                if block <= self.anchor {
+                    let error = game::UnexpectedRootClaim { rootClaim: call._rootClaim };
+                    return Err(error.abi_encode());
+                }
+                self.create(from, block, call._rootClaim);
+                let address = self.chain.games.last().unwrap().address;
+                ok::<factory::createCall>(address)
+            }
+            _ => Err(Vec::new()),
+        }
+    }
+
+    fn game(&mut self, index: usize, data: &[u8]) -> Result<Vec<u8>, Reverted> {
+        let (now, paused) = (self.chain.time, self.paused);
+        let proper = !self.paused && !self.blacklisted;
+        let this = &mut self.chain.games[index];
+        match GameCalls::abi_decode(data).map_err(|_| Vec::new())? {
+            GameCalls::status(_) => ok::<game::statusCall>(this.status),
+            GameCalls::gameCreator(_) => ok::<game::gameCreatorCall>(this.creator),
+            GameCalls::l2BlockNumber(_) => ok::<game::l2BlockNumberCall>(U256::from(this.l2_block)),
+            GameCalls::maxClockDuration(_) => ok::<game::maxClockDurationCall>(MAX_CLOCK),
+            GameCalls::claimDataLen(_) => {
+                ok::<game::claimDataLenCall>(U256::from(this.claims.len()))
+            }
+            GameCalls::resolvedSubgames(call) => {
+                let index = call.0.to::<usize>();
+                ok::<game::resolvedSubgamesCall>(this.claims[index])
+            }
+            GameCalls::getChallengerDuration(_) => {
+                let used = (now - this.created_at).min(MAX_CLOCK);
+                ok::<game::getChallengerDurationCall>(used)
+            }
+            GameCalls::resolvedAt(_) => ok::<game::resolvedAtCall>(this.resolved_at),
+            GameCalls::bondDistributionMode(_) => ok::<game::bondDistributionModeCall>(this.mode),
+            GameCalls::anchorStateRegistry(_) => ok::<game::anchorStateRegistryCall>(REGISTRY),
+            GameCalls::weth(_) => ok::<game::wethCall>(WETH),
+            GameCalls::normalModeCredit(_) => ok::<game::normalModeCreditCall>(this.won),
+            GameCalls::refundModeCredit(_) => ok::<game::refundModeCreditCall>(this.refund),
+            GameCalls::hasUnlockedCredit(_) => {
+                ok::<game::hasUnlockedCreditCall>(this.unlocked_at.is_some())
+            }
+            GameCalls::resolveClaim(call) => {
+                let index = call._claimIndex.to::<usize>();
+                if now - this.created_at < MAX_CLOCK {
+                    return Err(game::ClockNotExpired {}.abi_encode());
+                }
+                if this.claims[index] {
+                    return Err(game::ClaimAlreadyResolved {}.abi_encode());
+                }
+                if this.claims[index + 1..].contains(&false) {
+                    return Err(game::OutOfOrderResolution {}.abi_encode());
+                }
+                this.claims[index] = true;
+                if index == 0 && !this.countered {
+                    this.won = U256::from(BOND);
+                }
+                ok::<game::resolveClaimCall>(game::resolveClaimReturn {})
+            }
+            GameCalls::resolve(_) => {
+                if this.status != 0 {
+                    return Err(game::GameNotInProgress {}.abi_encode());
+                }
+                if !this.claims[0] {
+                    return Err(game::OutOfOrderResolution {}.abi_encode());
+                }
+                this.status = if this.countered { 1 } else { 2 };
+                this.resolved_at = now;
+                ok::<game::resolveCall>(this.status)
+            }
+            GameCalls::claimCredit(call) => {
+                assert_eq!(call._recipient, this.creator);
+                if paused {
+                    return Err(game::GamePaused {}.abi_encode());
+                }
+                if this.mode == 0 {
+                    if this.status == 0 || now - this.resolved_at <= FINALITY_DELAY {
+                        return Err(game::GameNotFinalized {}.abi_encode());
+                    }
+                    this.mode = if proper { 1 } else { 2 };
+                }
+                let credit = if this.mode == 1 { this.won } else { this.refund };
+                match this.unlocked_at {
+                    None => this.unlocked_at = Some(now),
+                    Some(_) if credit.is_zero() => {
+                        return Err(game::NoCreditToClaim {}.abi_encode());
+                    }
+                    Some(at) if now < at + PAYMENT_DELAY => {
+                        let text = "DelayedWETH: withdrawal delay not met";
+                        return Err(alloy_sol_types::Revert::from(text).abi_encode());
+                    }
+                    Some(_) => {
+                        (this.won, this.refund) = (U256::ZERO, U256::ZERO);
+                        self.chain.paid += credit;
+                    }
+                }
+                ok::<game::claimCreditCall>(game::claimCreditReturn {})
+            }
+            _ => Err(Vec::new()),
+        }
+    }
+
+    fn l1_ref(&self) -> L1BlockRef {
+        let Chain { number, hash, time: timestamp, .. } = self.chain;
+        L1BlockRef { number, hash, timestamp, ..L1BlockRef::default() }
+    }
+
+    fn l2_ref(&self, number: u64) -> L2BlockRef {
+        L2BlockRef { number, hash: l2_hash(number), ..L2BlockRef::default() }
+    }
+
+    fn status(&self) -> Value {
+        json!({
+            "current_l1": self.l1_ref(), "head_l1": self.l1_ref(),
+            "safe_l2": self.l2_ref(self.safe()), "finalized_l2": self.l2_ref(self.finalized()),
+        })
+    }
+
+    fn answer(&mut self, role: &str, method: &str, params: &Value) -> Result<Value, Value> {
+        let error = |code: i64, message: &str, data: Value| {
+            Err(json!({"code": code, "message": message, "data": data}))
+        };
+        let down = if role == "l1" { !self.l1_up } else { !self.rollup_up };
+        if down {
+            return error(-32000, "starting", Value::Null);
+        }
+        let address = |value: &Value| serde_json::from_value::<Address>(value.clone()).unwrap();
+        let quantity = |number: u64| json!(format!("{number:#x}"));
+        Ok(match method {
+            "optimism_rollupConfig" => serde_json::to_value(&self.rollup).unwrap(),
+            "optimism_syncStatus" => self.status(),
+            "optimism_outputAtBlock" => {
+                let number: U64 = serde_json::from_value(params[0].clone()).unwrap();
+                let number = number.to::<u64>();
+                json!({
+                    "version": B256::ZERO, "outputRoot": self.output_root(number),
+                    "blockRef": self.l2_ref(number), "stateRoot": B256::repeat_byte(7),
+                    "withdrawalStorageRoot": self.withdrawals_root(number),
+                    "syncStatus": self.status(),
+                })
+            }
+            "eth_chainId" => quantity(self.l1_chain_id),
+            "eth_blockNumber" => quantity(self.chain.number),
+            "eth_getBlockByNumber" => {
+                self.mine();
+                json!({
+                    "number": quantity(self.chain.number), "hash": self.chain.hash,
+                    "timestamp": quantity(self.chain.time), "baseFeePerGas": "0x7",
+                })
+            }
+            "eth_getStorageAt" => match self.is_proxy {
+                true => json!(B256::repeat_byte(1)),
+                false => json!(B256::ZERO),
+            },
+            "eth_call" | "eth_estimateGas" => {
+                let call = &params[0];
+                let from = call.get("from").map_or(Address::ZERO, address);
+                let value = call
+                    .get("value")
+                    .map_or(U256::ZERO, |value| serde_json::from_value(value.clone()).unwrap());
+                let data: Bytes = serde_json::from_value(call["data"].clone()).unwrap();
+                let before = self.chain.clone();
+                let result = self.execute(from, address(&call["to"]), value, &data);
+                self.chain = before;
+                match result {
+                    Ok(_) if method == "eth_estimateGas" => quantity(200_000),
+                    Ok(data) => json!(Bytes::from(data)),
+                    Err(data) => {
+                        return error(3, "execution reverted", json!(Bytes::from(data)));
+                    }
+                }
+            }
+            "eth_getTransactionCount" => quantity(self.chain.nonce),
+            "eth_maxPriorityFeePerGas" => quantity(1),
+            "eth_sendRawTransaction" => {
+                let raw: Bytes = serde_json::from_value(params[0].clone()).unwrap();
+                let tx = Tx::decode_2718(&mut raw.as_ref()).unwrap();
+                let hash = *tx.tx_hash();
+                self.pool.insert(tx.nonce(), tx);
+                json!(hash)
+            }
+            "eth_getTransactionReceipt" => {
+                let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
+                match self.chain.mined.get(&hash) {
+                    Some((block, success, created)) => {
+                        let created = created.map(|index| &self.chain.games[index]);
+                        receipt(hash, *block, *success, created)
+                    }
+                    None => Value::Null,
+                }
+            }
+            _ => return error(-32601, "no such method", Value::Null),
+        })
+    }
+}
+
+fn receipt(hash: B256, block: u64, success: bool, created: Option<&Game>) -> Value {
+    let quantity = |number: u64| json!(format!("{number:#x}"));
+    let logs: Vec<Value> = created
+        .map(|game| {
+            let event = factory::DisputeGameCreated {
+                disputeProxy: game.address,
+                gameType: 1,
+                rootClaim: game.root,
+            };
+            let log = event.encode_log_data();
+            json!({
+                "address": FACTORY, "topics": log.topics(), "data": log.data,
+                "blockHash": B256::ZERO, "blockNumber": quantity(block), "logIndex": "0x0",
+                "transactionHash": hash, "transactionIndex": "0x0", "removed": false,
+            })
+        })
+        .into_iter()
+        .collect();
+    json!({
+        "type": "0x2", "status": if success { "0x1" } else { "0x0" },
+        "cumulativeGasUsed": "0x5208", "logs": logs,
+        "logsBloom": format!("0x{}", "00".repeat(256)), "transactionHash": hash,
+        "transactionIndex": "0x0", "blockHash": B256::ZERO, "blockNumber": quantity(block),
+        "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
+        "to": Address::ZERO, "contractAddress": null,
+    })
+}
+
+type Shared = Arc<Mutex<World>>;
+
+async fn handle(
+    State(world): State<Shared>,
+    Path(role): Path<String>,
+    Json(request): Json<Value>,
+) -> Json<Value> {
+    let method = request["method"].as_str().unwrap();
+    let answer = world.lock().unwrap().answer(&role, method, &request["params"]);
+    Json(match answer {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
+        Err(error) => json!({"jsonrpc": "2.0", "id": request["id"], "error": error}),
+    })
+}
+
+/// A world and what a proposer in it is started with.
+pub(super) struct Stage {
+    pub world: Shared,
+    pub config: ProposerConfig,
+    pub shutdown: Shutdown,
+}
+
+impl Stage {
+    pub(super) async fn new() -> Self {
+        let world = Arc::new(Mutex::new(World::new()));
+        let router = Router::new().route("/{role}", post(handle)).with_state(Arc::clone(&world));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await });
+        let l1 = format!("{url}/l1").parse().unwrap();
+        let mut config = ProposerConfig::devnet(l1, &format!("{url}/rollup"), key()).unwrap();
+        config.poll_interval = Duration::from_millis(10);
+        config.tx_manager.poll_interval = Duration::from_millis(10);
+        config.pace.allow_non_finalized = false;
+        config.pace.withdrawal_interval = None;
+        config.lookahead = 0;
+        Self { world, config, shutdown: Shutdown::new() }
+    }
+
+    pub(super) async fn start(&self) -> Result<Proposer, ProposerError> {
+        Proposer::start(self.config.clone(), &self.shutdown).await
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.world.lock().unwrap())
+    }
+
+    pub(super) async fn until(&self, what: &str, condition: impl Fn(&World) -> bool) {
+        let wait = async {
+            while !condition(&self.world.lock().unwrap()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect(what);
+    }
+
+    /// Lets L1 make so many blocks.
+    pub(super) async fn blocks(&self, count: u64) {
+        let end = self.change(|world| world.chain.number) + count;
+        self.until("L1 goes on", |world| world.chain.number >= end).await;
+    }
+}
+
+pub(super) async fn until_stats(
+    proposer: &Proposer,
+    condition: impl FnMut(&ProposerStats) -> bool,
+) -> ProposerStats {
+    let mut stats = proposer.stats();
+    let wait = stats.wait_for(condition);
+    *tokio::time::timeout(Duration::from_secs(30), wait).await.expect("statistics").unwrap()
+}

@@ -77,10 +77,19 @@ contract CrossDomainMessengerTest is BridgeFixture {
     uint256 internal constant V1 = uint256(1) << 240;
 
     Target internal target;
+    address internal official1;
+    address internal official2;
 
     function setUp() public {
         setUpMessengers();
         target = new Target(l2);
+        official1 = deployProxied(
+            deployOfficial("L1CrossDomainMessenger", ""),
+            abi.encodeWithSignature("initialize(address,address,address)", chain, portal, chain)
+        );
+        official2 = deployProxied(
+            deployOfficial("L2CrossDomainMessenger", ""), abi.encodeWithSignature("initialize(address)", l1)
+        );
     }
 
     // Setting up.
@@ -461,11 +470,11 @@ contract CrossDomainMessengerTest is BridgeFixture {
     // The OP Stack's.
 
     function testFuzz_official_sendSame(address _to, uint96 _value, uint32 _gas, bytes memory _message) public {
-        address official = officialL1();
+        address official = official1;
         bytes memory call = abi.encodeCall(CrossDomainMessenger.sendMessage, (_to, _message, _gas));
         assertTrue(assertSame(address(l1), official, ALICE, _value, call), "L1");
         assertTrue(assertSame(address(l1), official, abi.encodeCall(l1.messageNonce, ())), "nonce");
-        official = officialL2();
+        official = official2;
         assertTrue(assertSame(address(l2), official, ALICE, _value, call), "L2");
     }
 
@@ -482,7 +491,7 @@ contract CrossDomainMessengerTest is BridgeFixture {
         vm.assume(_sender != DEFAULT_L2_SENDER);
         _gas = uint32(bound(_gas, 0, 1_000_000));
         _nonce = bound(_nonce >> 240, 0, 2) << 240 | (_nonce & type(uint240).max);
-        address official = officialL1();
+        address official = official1;
         // An account, a contract that reverts, and what must not be called.
         address to = [address(0xCafe), address(chain), address(portal)][_case % 3];
         bytes memory call = relayCall(_nonce, _sender, to, _value, _gas, _message);
@@ -500,23 +509,6 @@ contract CrossDomainMessengerTest is BridgeFixture {
         assertSame(address(l1), official, abi.encodeCall(l1.failedMessages, (hash)));
         assertSame(address(l1), official, abi.encodeCall(l1.xDomainMessageSender, ()));
         assertEq(address(l1).balance, official.balance, "ether");
-    }
-
-    function officialL1() internal returns (address) {
-        Proxy proxy = new Proxy(address(this));
-        proxy.upgradeToAndCall(
-            deployOfficial("L1CrossDomainMessenger", ""),
-            abi.encodeWithSignature("initialize(address,address,address)", chain, portal, chain)
-        );
-        return address(proxy);
-    }
-
-    function officialL2() internal returns (address) {
-        Proxy proxy = new Proxy(address(this));
-        proxy.upgradeToAndCall(
-            deployOfficial("L2CrossDomainMessenger", ""), abi.encodeWithSignature("initialize(address)", l1)
-        );
-        return address(proxy);
     }
 
     // Steps.

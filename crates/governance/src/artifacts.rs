@@ -60,6 +60,8 @@ contracts! {
     DelayedWETH,
     /// Messages between the chains, on L1.
     L1CrossDomainMessenger,
+    /// Ether and ERC-20 tokens between the chains, on L1.
+    L1StandardBridge,
     /// L1 attributes, on L2.
     L1Block,
     /// Fee oracle, on L2.
@@ -68,6 +70,8 @@ contracts! {
     L2ToL1MessagePasser,
     /// Messages between the chains, on L2.
     L2CrossDomainMessenger,
+    /// Ether and ERC-20 tokens between the chains, on L2.
+    L2StandardBridge,
 }
 
 impl Contract {

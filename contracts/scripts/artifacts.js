@@ -25,6 +25,8 @@ const CONTRACTS = [
   "src/dispute/AnchorStateRegistry.sol",
   "src/dispute/DelayedWETH.sol",
   "src/dispute/DisputeGameFactory.sol",
+  "src/dispute/NoVM.sol",
+  "src/dispute/PermissionedDisputeGame.sol",
   "src/universal/Proxy.sol",
   "src/universal/ProxyAdmin.sol",
 ];

@@ -31,8 +31,9 @@ function slotLine({ slot, offset, label, type }) {
   return `slot ${slot} offset ${offset} ${label}: ${type}`;
 }
 
-/** Types in the words of the reference, which has the portal under its file's name. */
-const sameWords = (line) => line.replace("struct OptimismPortal.", "struct OptimismPortal2.");
+/** Types in the words of the reference, which has the portal under its file's name and games' structs in another contract. */
+const sameWords = (line) =>
+  line.replace("struct OptimismPortal.", "struct OptimismPortal2.").replace("struct GameState.", "struct FaultDisputeGame.");
 
 function main() {
   let failures = 0;

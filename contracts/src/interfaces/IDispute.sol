@@ -69,6 +69,10 @@ interface IAnchorStateRegistry {
     function respectedGameType() external view returns (GameType);
     function retirementTimestamp() external view returns (uint64);
     function disputeGameBlacklist(IDisputeGame _game) external view returns (bool);
+    function paused() external view returns (bool);
+    function getAnchorRoot() external view returns (Hash, uint256);
+    function setAnchorState(IDisputeGame _game) external;
+    function isGameFinalized(IDisputeGame _game) external view returns (bool);
     function isGameProper(IDisputeGame _game) external view returns (bool);
     function isGameRespected(IDisputeGame _game) external view returns (bool);
     function isGameClaimValid(IDisputeGame _game) external view returns (bool);

@@ -47,15 +47,15 @@ library MerkleTrie {
     function _step(Walk memory _walk, bytes calldata _items) private pure returns (bool) {
         uint256 count = _count(_items);
         if (count == BRANCH && _walk.position < NIBBLES) {
-            _walk.expected = _reference(_item(_items, _nibble(_walk.key, _walk.position)));
+            _walk.expected = _reference(RLP.item(_items, _nibble(_walk.key, _walk.position)));
             ++_walk.position;
             return true;
         }
         if (count != SHORT_NODE) return false;
-        (bool matches, bool isLeaf, uint256 length) = _path(RLP.str(_item(_items, 0)), _walk.key, _walk.position);
+        (bool matches, bool isLeaf, uint256 length) = _path(RLP.str(RLP.item(_items, 0)), _walk.key, _walk.position);
         if (!matches) return false;
         _walk.position += length;
-        bytes calldata second = _item(_items, 1);
+        bytes calldata second = RLP.item(_items, 1);
         if (!isLeaf) {
             _walk.expected = _reference(second);
             return true;
@@ -114,16 +114,5 @@ library MerkleTrie {
             _items = _items[end:];
             ++count_;
         }
-    }
-
-    /// @dev One of several items, header and all.
-    function _item(bytes calldata _items, uint256 _index) private pure returns (bytes calldata) {
-        uint256 end;
-        for (uint256 i = 0; i < _index; ++i) {
-            (,, end) = RLP.first(_items);
-            _items = _items[end:];
-        }
-        (,, end) = RLP.first(_items);
-        return _items[:end];
     }
 }

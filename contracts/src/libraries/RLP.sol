@@ -35,6 +35,17 @@ library RLP {
         return _item[start:end];
     }
 
+    /// @notice One of several items, header and all.
+    function item(bytes calldata _items, uint256 _index) internal pure returns (bytes calldata) {
+        uint256 end;
+        for (uint256 i = 0; i < _index; ++i) {
+            (,, end) = first(_items);
+            _items = _items[end:];
+        }
+        (,, end) = first(_items);
+        return _items[:end];
+    }
+
     /// @notice Where the payload of the first of several items starts and ends.
     function first(bytes calldata _items) internal pure returns (bool isList_, uint256 start_, uint256 end_) {
         if (_items.length == 0) revert EmptyItem();

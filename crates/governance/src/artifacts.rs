@@ -62,6 +62,10 @@ contracts! {
     L1CrossDomainMessenger,
     /// Ether and ERC-20 tokens between the chains, on L1.
     L1StandardBridge,
+    /// Dispute games between a proposer and a challenger, on L1.
+    PermissionedDisputeGame,
+    /// In place of a fault-proof virtual machine, on L1.
+    NoVM,
     /// L1 attributes, on L2.
     L1Block,
     /// Fee oracle, on L2.

@@ -57,7 +57,7 @@ await main('cast', async (rollup) => {
   const target = freshAddress()
   const deposit = JSON.parse(await l1(
     'send', rollup.portal, 'depositTransaction(address,uint256,uint64,bool,bytes)', target, '1000000000000000000', '100000', 'false', '0x',
-    '--value', '1ether', '--json', ...from(3),
+    '--value', '1ether', '--gas-limit', '300000', '--json', ...from(3),
   ))
   same(BigInt(deposit.status), 1n, 'status of the deposit on L1')
   await until('the deposit arrives', async () => (await l2('balance', target, '--ether')) === '1.000000000000000000', 60)

@@ -143,6 +143,13 @@ impl Rollup {
         endpoints[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned()
     }
 
+    /// The portal's address, as addresses.json has it.
+    pub fn portal(&self) -> String {
+        let json = std::fs::read_to_string(self.dir().join("addresses.json")).unwrap();
+        let addresses: serde_json::Value = serde_json::from_str(&json).unwrap();
+        addresses["OptimismPortalProxy"].as_str().unwrap().to_owned()
+    }
+
     /// Ctrl-C: demands a clean and quick end.
     pub fn stop(self) -> Ended {
         let (took, ended) = self.process.interrupt(STOPPED);

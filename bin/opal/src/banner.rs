@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use opal_devnet::Devnet;
-use opal_protocol::Hardfork;
 
 /// Prints the banner to stdout. Private keys are shown only for the well-known test mnemonic.
-pub(crate) fn print(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) {
-    crate::tool::print(&text(devnet, fork, secret_mnemonic, took));
+pub(crate) fn print(devnet: &Devnet, secret_mnemonic: bool, took: Duration) {
+    crate::tool::print(&text(devnet, secret_mnemonic, took));
 }
 
-fn text(devnet: &Devnet, fork: Hardfork, secret_mnemonic: bool, took: Duration) -> String {
+fn text(devnet: &Devnet, secret_mnemonic: bool, took: Duration) -> String {
     let endpoints = &devnet.endpoints;
     let rollup = &devnet.rollup;
+    let fork = rollup.schedule.at(rollup.genesis.l2_time);
     let mut out = String::new();
     // Writing to a string can't fail.
     let _ = writeln!(

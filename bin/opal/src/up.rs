@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use eyre::{WrapErr, bail};
 use opal_da::DataAvailabilityType;
-use opal_devnet::up::{self, L1Choice, Ports, UpConfig};
+use opal_devnet::up::{self, Contracts, L1Choice, Ports, UpConfig};
 use opal_governance::{DevAccounts, TEST_MNEMONIC};
 use opal_protocol::Hardfork;
 use opal_service::Shutdown;
@@ -108,6 +108,17 @@ pub(crate) struct UpArgs {
         help_heading = "External L1"
     )]
     deployer_key: Option<Secret>,
+    /// Deploy nothing: run the rollup that `opal deploy` has put there, from its folder. Its forks
+    /// and its block time are in it; the mnemonic must have its roles.
+    #[arg(
+        long,
+        env = "OPAL_UP_DEPLOYMENT",
+        value_name = "DIR",
+        requires = "l1",
+        conflicts_with_all = ["deployer_key", "fork", "fork_offsets", "l2_block_time"],
+        help_heading = "External L1"
+    )]
+    deployment: Option<PathBuf>,
 }
 
 /// `jovian=30`.
@@ -152,16 +163,22 @@ impl TryFrom<UpArgs> for UpConfig {
                 finality_lag: args.l1_finality_lag,
             },
             Some(rpc) => {
-                let deployer = match &args.deployer_key {
-                    Some(secret) => Key::from_hex(secret).wrap_err("--deployer-key")?,
-                    None => Key::from_signer(accounts.users()[0].clone()),
+                let contracts = match (args.deployment.clone(), &args.deployer_key) {
+                    (Some(dir), _) => Contracts::Deployed(dir),
+                    (None, Some(secret)) => {
+                        let key = Key::from_hex(secret).wrap_err("--deployer-key")?;
+                        Contracts::Deploy(Box::new(key))
+                    }
+                    (None, None) => {
+                        Contracts::Deploy(Box::new(Key::from_signer(accounts.users()[0].clone())))
+                    }
                 };
                 if args.l1_beacon.is_none() && args.da == DataAvailabilityType::Blobs {
                     bail!(
                         "--l1-beacon is missing: blobs are read from a beacon API; give its URL or use --da calldata"
                     );
                 }
-                L1Choice::External { rpc, beacon: args.l1_beacon, deployer: Box::new(deployer) }
+                L1Choice::External { rpc, beacon: args.l1_beacon, contracts }
             }
         };
         Ok(Self {
@@ -179,7 +196,7 @@ impl TryFrom<UpArgs> for UpConfig {
             l2_block_time: args.l2_block_time,
             fork: args.fork,
             // Without forks to come there is nothing to look for.
-            upgrades: match args.fork_offsets.is_empty() {
+            upgrades: match args.fork_offsets.is_empty() && args.deployment.is_none() {
                 true => PathBuf::new(),
                 false => args.upgrades.path()?,
             },
@@ -196,8 +213,7 @@ pub(crate) async fn run(args: UpArgs, shutdown: &Shutdown) -> eyre::Result<Box<d
     let started = Instant::now();
     let secret_mnemonic = args.mnemonic.is_some();
     let config = UpConfig::try_from(args)?;
-    let fork = config.fork;
     let devnet = up::start(config, shutdown).await?;
-    banner::print(&devnet, fork, secret_mnemonic, started.elapsed());
+    banner::print(&devnet, secret_mnemonic, started.elapsed());
     Ok(Box::new(devnet))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use opal_da::{Batcher, BatcherConfig, BlockTag, DataAvailabilityType, L1Client};
 use opal_execution::Chain;
 use opal_execution::rpc::RpcConfig;
 use opal_governance::transactions::{Event, Progress};
-use opal_governance::{Addresses, DevAccounts, DevRole, Intent};
+use opal_governance::{Addresses, Deployment, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
 use opal_protocol::{Hardfork, RollupConfig, UpgradeBundles};
@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tracing::info;
 use url::Url;
 
+use crate::deployed::{Deployed, DeployedError};
 use crate::files::{self, Endpoints, FileError, Files};
 use crate::l1::{EmbeddedL1, L1Config};
 use crate::status;
@@ -95,9 +96,18 @@ pub enum L1Choice {
         rpc: Url,
         /// Beacon API URL; needed for blobs.
         beacon: Option<Url>,
-        /// Pays for the deployment.
-        deployer: Box<Key>,
+        /// Where the rollup's contracts come from.
+        contracts: Contracts,
     },
+}
+
+/// The rollup's contracts on an L1 that runs elsewhere.
+#[derive(Debug)]
+pub enum Contracts {
+    /// They are deployed at the start; this key pays.
+    Deploy(Box<Key>),
+    /// They were deployed by `opal deploy`; the rollup is the one in this folder.
+    Deployed(PathBuf),
 }
 
 /// Why the rollup did not start.
@@ -112,6 +122,9 @@ pub enum UpError {
     /// The upgrade transactions of a fork that activates after genesis are not there.
     #[error("--upgrades: {0}")]
     Upgrades(#[from] UpgradesError),
+    /// The folder of a deployment can't be used.
+    #[error("--deployment: {0}")]
+    Deployed(#[from] DeployedError),
     /// Genesis or deployment failed.
     #[error(transparent)]
     Governance(#[from] opal_governance::GovernanceError),
@@ -299,16 +312,12 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
     })
 }
 
-/// Starts the embedded L1 with the contracts in its genesis, or deploys them to the given L1.
+/// Starts the embedded L1 with the contracts in its genesis, or finds or deploys them on the given
+/// L1.
 async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Foundation, UpError> {
-    let mut intent = Intent::devnet(&config.accounts);
-    intent.fork = config.fork;
-    intent.fork_offsets = config.fork_offsets.clone();
-    intent.l2_block_time = config.l2_block_time;
-    intent.check().map_err(opal_governance::GovernanceError::from)?;
-    let upgrades = upgrades(config, &intent)?;
     match &config.l1 {
         L1Choice::Embedded { block_time, safe_lag, finality_lag } => {
+            let (intent, upgrades) = intent(config)?;
             // Genesis lies one block back, so that the first block of each layer is due at once.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let timestamp = now.saturating_sub((*block_time).max(config.l2_block_time));
@@ -339,36 +348,74 @@ async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Founda
                 addresses: genesis.addresses,
             })
         }
-        L1Choice::External { rpc, beacon, deployer } => {
+        L1Choice::External { rpc, beacon, contracts } => {
             // What the L1 lacks is said before anything is spent on it.
             let client = Arc::new(L1Client::connect(rpc, beacon.as_ref()).await?);
-            info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
-            let provider = http::provider(rpc)?;
-            // Contracts of its own: the chain of an earlier run is gone, its proposals are of no
-            // use to this one.
-            intent.salt = client.block_ref(BlockTag::Latest).await?.hash;
-            let mut observer = |news: Progress<'_>| {
-                if let Event::Done { transaction, .. } = news.event {
-                    let (step, done, of) = (news.step, news.done, news.of);
-                    info!(target: "opal::devnet", step, done, of, %transaction, "deployed");
-                }
+            let Deployed { rollup, l2_genesis, addresses } = match contracts {
+                Contracts::Deploy(key) => deploy(config, &client, rpc, key).await?,
+                Contracts::Deployed(dir) => find(config, rpc, dir).await?,
             };
-            let deployed =
-                opal_governance::deploy_to_l1(&provider, deployer, &intent, 1, &mut observer);
-            let mut deployed = deployed.await?;
-            deployed.rollup_config.upgrades = upgrades;
             Ok(Foundation {
                 embedded: None,
                 l1_genesis: None,
                 rpc: rpc.clone(),
                 beacon: beacon.clone(),
                 client,
-                l2_genesis: deployed.l2_genesis,
-                rollup: Arc::new(deployed.rollup_config),
-                addresses: deployed.addresses,
+                l2_genesis,
+                rollup: Arc::new(rollup),
+                addresses,
             })
         }
     }
+}
+
+/// What the rollup shall be, and the upgrade transactions of the forks that it will see.
+fn intent(config: &UpConfig) -> Result<(Intent, UpgradeBundles), UpError> {
+    let mut intent = Intent::devnet(&config.accounts);
+    intent.fork = config.fork;
+    intent.fork_offsets = config.fork_offsets.clone();
+    intent.l2_block_time = config.l2_block_time;
+    intent.check().map_err(opal_governance::GovernanceError::from)?;
+    let upgrades = upgrades(config, &intent)?;
+    Ok((intent, upgrades))
+}
+
+/// Deploys the contracts to the given L1.
+async fn deploy(
+    config: &UpConfig,
+    client: &L1Client,
+    rpc: &Url,
+    key: &Key,
+) -> Result<Deployed, UpError> {
+    let (mut intent, upgrades) = intent(config)?;
+    // Contracts of its own: the chain of an earlier run is gone, its proposals are of no use to
+    // this one.
+    intent.salt = client.block_ref(BlockTag::Latest).await?.hash;
+    info!(target: "opal::devnet", l1 = %http::without_credentials(rpc), "deploying contracts");
+    let mut observer = |news: Progress<'_>| {
+        if let Event::Done { transaction, .. } = news.event {
+            let (step, done, of) = (news.step, news.done, news.of);
+            info!(target: "opal::devnet", step, done, of, %transaction, "deployed");
+        }
+    };
+    let provider = http::provider(rpc)?;
+    let deployed = opal_governance::deploy_to_l1(&provider, key, &intent, 1, &mut observer);
+    let Deployment { l2_genesis, rollup_config: mut rollup, addresses, .. } = deployed.await?;
+    rollup.upgrades = upgrades;
+    Ok(Deployed { rollup, l2_genesis, addresses })
+}
+
+/// Reads what `opal deploy` has put on the given L1.
+async fn find(config: &UpConfig, rpc: &Url, dir: &Path) -> Result<Deployed, UpError> {
+    let mut deployed = Deployed::read(dir)?;
+    deployed.check_accounts(&config.accounts)?;
+    let (provider, expected) = (http::provider(rpc)?, Some(deployed.rollup.l1_chain_id));
+    opal_governance::transactions::chain_id(&provider, expected)
+        .await
+        .map_err(opal_governance::GovernanceError::from)?;
+    load_upgrades(&config.upgrades, &mut deployed.rollup)?;
+    require_upgrades(&config.upgrades, &deployed.rollup, deployed.rollup.genesis.l2_time)?;
+    Ok(deployed)
 }
 
 /// The upgrade transactions of the forks that activate after genesis. They are loaded before there

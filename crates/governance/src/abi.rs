@@ -58,6 +58,8 @@ sol! {
         function l2ChainId() external view returns (uint256);
         function superchainConfig() external view returns (address);
         function delayedWETH() external view returns (address);
+        function l1CrossDomainMessenger() external view returns (address);
+        function l1StandardBridge() external view returns (address);
         function startBlock() external view returns (uint256);
         function setFeature(bytes32 feature, bool enabled) external;
         function isFeatureEnabled(bytes32 feature) external view returns (bool);
@@ -110,6 +112,31 @@ sol! {
         function getStartingAnchorRoot() external view returns (Proposal);
         function respectedGameType() external view returns (uint32);
         function disputeGameFinalityDelaySeconds() external view returns (uint256);
+    }
+
+    interface IL1CrossDomainMessengerSetup {
+        function initialize(address systemConfig, address portal) external;
+        function systemConfig() external view returns (address);
+        function portal() external view returns (address);
+    }
+
+    interface IMessenger {
+        function otherMessenger() external view returns (address);
+    }
+
+    interface IL1BridgeSetup {
+        function initialize(address messenger, address systemConfig) external;
+        function systemConfig() external view returns (address);
+        function messenger() external view returns (address);
+    }
+
+    interface IBridge {
+        function otherBridge() external view returns (address);
+    }
+
+    // What L2's messenger and bridges take: their counterpart on L1. A factory takes its bridge.
+    interface IL2Setup {
+        function initialize(address other) external;
     }
 
     interface IDelayedWETHSetup {

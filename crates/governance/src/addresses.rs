@@ -41,10 +41,18 @@ addresses! {
     anchor_state_registry_proxy = "AnchorStateRegistryProxy",
     /// Bonds of dispute games.
     delayed_weth_proxy = "DelayedWETHProxy",
+    /// Messages between the layers.
+    l1_cross_domain_messenger_proxy = "L1CrossDomainMessengerProxy",
+    /// Token bridge.
+    l1_standard_bridge_proxy = "L1StandardBridgeProxy",
     /// Who may pause the chain.
     superchain_config_proxy = "SuperchainConfigProxy",
     /// The portal's ether, where the intent wants it apart.
     eth_lockbox_proxy = "EthLockboxProxy",
+    /// The code of permissioned dispute games.
+    permissioned_dispute_game = "PermissionedDisputeGame",
+    /// Stands in for the fault-proof virtual machine.
+    no_vm = "NoVM",
     /// Admin of the proxies.
     proxy_admin = "ProxyAdmin",
     /// The portal's code.
@@ -57,6 +65,10 @@ addresses! {
     anchor_state_registry_impl = "AnchorStateRegistryImpl",
     /// The DelayedWETH's code.
     delayed_weth_impl = "DelayedWETHImpl",
+    /// The L1CrossDomainMessenger's code.
+    l1_cross_domain_messenger_impl = "L1CrossDomainMessengerImpl",
+    /// The L1StandardBridge's code.
+    l1_standard_bridge_impl = "L1StandardBridgeImpl",
     /// The SuperchainConfig's code.
     superchain_config_impl = "SuperchainConfigImpl",
     /// The ETHLockbox's code.

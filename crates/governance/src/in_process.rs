@@ -12,7 +12,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, Bytecode};
 use revm::{DatabaseRef, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext};
 
-use crate::steps::{Check, Plan, Query};
+use crate::steps::{CREATE2_PROXY, Check, Plan, Query};
 
 /// Sends the steps of an in-process deployment. Nobody has its key; nothing is left of it.
 pub const DEPLOYER: Address = address!("0000000000000000000000000000000000de9107");
@@ -155,6 +155,20 @@ impl GenesisEvm {
                 .map_err(|e| e.to_string()),
             Query::Call(to, data) => self.call(*to, data.clone()),
         }
+    }
+
+    /// The account that init code makes: its code, and what its constructor wrote.
+    ///
+    /// # Errors
+    /// What the EVM says.
+    pub fn construct(init_code: &[u8]) -> Result<GenesisAccount, String> {
+        let proxy = crate::l1_genesis::contract(crate::l1_genesis::CREATE2_PROXY_CODE);
+        let mut evm = Self::new(1, 0, &BTreeMap::from([(CREATE2_PROXY, proxy)]));
+        let data = [B256::ZERO.as_slice(), init_code].concat();
+        evm.execute(DEPLOYER, CREATE2_PROXY, U256::ZERO, data.into())?;
+        let address = CREATE2_PROXY.create2_from_code(B256::ZERO, init_code);
+        let account = evm.into_alloc().remove(&address).unwrap_or_default();
+        Ok(GenesisAccount { nonce: None, ..account })
     }
 
     /// Runs all steps of a deployment as `deployer`, and then all of its checks. Returns the gas
@@ -352,6 +366,29 @@ mod tests {
         evm.execute(user, portal, U256::from(8), Bytes::new()).unwrap();
         assert_eq!(evm.balance(lockbox), before + U256::from(8));
         assert!(evm.balance(portal).is_zero());
+    }
+
+    #[test]
+    fn the_proposer_proposes_and_nobody_else_does() {
+        alloy_sol_types::sol! {
+            function create(uint32 gameType, bytes32 rootClaim, bytes extraData) external payable;
+        }
+        let intent = intent();
+        let (mut evm, plan) = deployed(&intent);
+        // The game takes the hash of the block before.
+        evm.block.number = U256::from(1);
+        let claim = createCall {
+            gameType: steps::PERMISSIONED_GAME,
+            rootClaim: B256::repeat_byte(1),
+            extraData: U256::from(7).to_be_bytes::<32>().into(),
+        };
+        let bond = intent.dispute_game.init_bond;
+        let factory = plan.addresses.dispute_game_factory_proxy;
+        let mut propose =
+            |from| evm.execute(from, factory, bond, claim.abi_encode().into()).map(drop);
+        assert!(propose(intent.roles.challenger).is_err());
+        propose(intent.roles.proposer).unwrap();
+        assert_eq!(evm.balance(plan.addresses.delayed_weth_proxy), bond);
     }
 
     #[test]

@@ -1,44 +1,38 @@
 //! Genesis of the L2, in geth's format with the `optimism` section, so that op-geth and op-reth
 //! read it too.
 
+mod predeploys;
+
 use std::collections::BTreeMap;
 
 use alloy_eips::{eip2935, eip4788};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Bytes};
-use opal_protocol::predeploys::{
-    CREATE2_DEPLOYER, GAS_PRICE_ORACLE, GOVERNANCE_TOKEN, L1_BLOCK, L2_TO_L1_MESSAGE_PASSER,
-    PROXY_ADMIN, SEQUENCER_FEE_VAULT, WETH, implementation_of, predeploy,
-};
+use opal_protocol::predeploys::{CREATE2_DEPLOYER, GAS_PRICE_ORACLE, SEQUENCER_FEE_VAULT};
 use opal_protocol::{Hardfork, HardforkSchedule};
 use serde_json::json;
 
-use crate::artifacts::{ArtifactError, Contract};
+use crate::GovernanceError;
+use crate::addresses::Addresses;
+use crate::artifacts::ArtifactError;
 use crate::genesis_file::set_rules;
 use crate::intent::Intent;
 use crate::l1_genesis::{CREATE2_PROXY_CODE, INITIAL_BASE_FEE, contract, fund, merged_config};
-use crate::steps::{ADMIN_SLOT, CREATE2_PROXY, IMPLEMENTATION_SLOT};
+use crate::steps::CREATE2_PROXY;
 
-/// Size of the namespace of predeploys. Spec: `predeploys.md`.
-const PREDEPLOYS: u16 = 2048;
-
-/// The predeploys with an implementation.
-const IMPLEMENTED: [(Address, Contract); 4] = [
-    (GAS_PRICE_ORACLE, Contract::GasPriceOracle),
-    (L1_BLOCK, Contract::L1Block),
-    (L2_TO_L1_MESSAGE_PASSER, Contract::L2ToL1MessagePasser),
-    (PROXY_ADMIN, Contract::ProxyAdmin),
-];
-
-/// Builds the genesis. It depends on the intent and the time only: nothing of L1 is in it.
+/// Builds the genesis. It depends on the intent, the time and the addresses of the L1 contracts
+/// that talk to those of L2: nothing else of L1 is in it.
 ///
 /// # Errors
-/// If an embedded artifact is damaged.
-pub fn l2_genesis(intent: &Intent, timestamp: u64) -> Result<Genesis, ArtifactError> {
+/// If an embedded artifact is damaged, or a predeploy refuses what the intent wants of it.
+pub fn l2_genesis(
+    intent: &Intent,
+    addresses: &Addresses,
+    timestamp: u64,
+) -> Result<Genesis, GovernanceError> {
     let schedule = intent.schedule(timestamp);
     let is_active = |fork| schedule.is_active(fork, timestamp);
-    let mut alloc = BTreeMap::new();
-    predeploy_proxies(&mut alloc, intent)?;
+    let mut alloc = predeploys::predeploys(intent, addresses)?;
     fork_contracts(&mut alloc, &schedule, timestamp)?;
     alloc.insert(CREATE2_PROXY, contract(CREATE2_PROXY_CODE));
     fund(&mut alloc, &intent.l2_balances);
@@ -58,35 +52,6 @@ pub fn l2_genesis(intent: &Intent, timestamp: u64) -> Result<Genesis, ArtifactEr
         number: Some(0),
         ..Genesis::default()
     })
-}
-
-/// The whole namespace as proxies under the ProxyAdmin predeploy, so that what comes later can be
-/// put behind them by an upgrade; and the code behind those that exist.
-fn predeploy_proxies(
-    alloc: &mut BTreeMap<Address, GenesisAccount>,
-    intent: &Intent,
-) -> Result<(), ArtifactError> {
-    let code = Contract::Proxy.artifact()?.runtime_code(&[])?;
-    let storage = BTreeMap::from([(ADMIN_SLOT, PROXY_ADMIN.into_word())]);
-    let proxy =
-        GenesisAccount { code: Some(code), storage: Some(storage), ..GenesisAccount::default() };
-    alloc.extend(
-        (0..PREDEPLOYS)
-            .map(predeploy)
-            .filter(|address| ![WETH, GOVERNANCE_TOKEN].contains(address))
-            .map(|address| (address, proxy.clone())),
-    );
-    for (address, code) in IMPLEMENTED {
-        let implementation = implementation_of(address);
-        let code = code.artifact()?.runtime_code(&[])?;
-        let account = GenesisAccount { code: Some(code), ..GenesisAccount::default() };
-        alloc.insert(implementation, account);
-        set_slot(alloc, address, IMPLEMENTATION_SLOT, implementation.into_word());
-    }
-    // The ProxyAdmin's owner is in its first slot.
-    let owner = intent.roles.l2_proxy_admin_owner.into_word();
-    set_slot(alloc, PROXY_ADMIN, B256::ZERO, owner);
-    Ok(())
 }
 
 /// Contracts that a fork's activation would have put in place, had there been blocks before it.
@@ -163,23 +128,37 @@ fn config(intent: &Intent, schedule: &HardforkSchedule) -> ChainConfig {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::predeploys::{IMPLEMENTED, NOT_PROXIED, PREDEPLOYS};
     use super::*;
-    use crate::abi::{IOwnable, IProxyAdmin};
+    use crate::abi::{IBridge, IL2Setup, IMessenger, IOwnable, IProxyAdmin};
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
-    use crate::in_process::GenesisEvm;
+    use crate::artifacts::Contract;
+    use crate::in_process::{DEPLOYER, GenesisEvm};
+    use crate::steps::{ADMIN_SLOT, IMPLEMENTATION_SLOT};
     use alloy_primitives::{U256, address};
     use alloy_sol_types::{SolCall, SolEvent};
     use opal_protocol::BlockId;
     use opal_protocol::config::BaseFeeConfig;
     use opal_protocol::contracts::{IGasPriceOracle, IL1Block, IL2ToL1MessagePasser};
     use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
-    use opal_protocol::predeploys::L1_INFO_DEPOSITOR;
+    use opal_protocol::predeploys::{
+        L1_BLOCK, L1_INFO_DEPOSITOR, L2_CROSS_DOMAIN_MESSENGER, L2_STANDARD_BRIDGE,
+        L2_TO_L1_MESSAGE_PASSER, PROXY_ADMIN, implementation_of, predeploy,
+    };
 
     const TIME: u64 = 1_800_000_000;
 
     fn intent(fork: Hardfork) -> Intent {
         let accounts = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap();
         Intent { fork, ..Intent::devnet(&accounts) }
+    }
+
+    fn addresses(intent: &Intent) -> Addresses {
+        crate::steps::addresses(intent, DEPLOYER).unwrap()
+    }
+
+    fn build(intent: &Intent) -> Genesis {
+        l2_genesis(intent, &addresses(intent), TIME).unwrap()
     }
 
     fn call<C: SolCall>(evm: &GenesisEvm, to: Address, call: C) -> C::Return {
@@ -189,13 +168,13 @@ mod tests {
     #[test]
     fn the_whole_namespace_is_proxied() {
         let intent = intent(Hardfork::Karst);
-        let genesis = l2_genesis(&intent, TIME).unwrap();
+        let genesis = build(&intent);
         let proxy = Contract::Proxy.artifact().unwrap().runtime_code(&[]).unwrap();
         let implemented: Vec<_> = IMPLEMENTED.iter().map(|(address, _)| *address).collect();
         for index in 0..PREDEPLOYS {
             let address = predeploy(index);
-            if address == WETH || address == GOVERNANCE_TOKEN {
-                assert!(!genesis.alloc.contains_key(&address));
+            if NOT_PROXIED.contains(&address) {
+                assert_eq!(genesis.alloc.contains_key(&address), implemented.contains(&address));
                 continue;
             }
             let account = &genesis.alloc[&address];
@@ -209,7 +188,7 @@ mod tests {
         assert!(!genesis.alloc.contains_key(&predeploy(PREDEPLOYS)));
 
         let evm = GenesisEvm::new(901, TIME, &genesis.alloc);
-        for address in implemented {
+        for address in implemented.into_iter().filter(|address| !NOT_PROXIED.contains(address)) {
             let admin = call(&evm, PROXY_ADMIN, IProxyAdmin::getProxyAdminCall { proxy: address });
             let get = IProxyAdmin::getProxyImplementationCall { proxy: address };
             assert_eq!(admin, PROXY_ADMIN);
@@ -217,11 +196,32 @@ mod tests {
         }
         let owner = call(&evm, PROXY_ADMIN, IOwnable::ownerCall {});
         assert_eq!(owner, intent.roles.l2_proxy_admin_owner);
+        // Of the account that set them up nothing is left.
+        assert!(!genesis.alloc.contains_key(&DEPLOYER));
+    }
+
+    #[test]
+    fn what_talks_to_l1_knows_whom() {
+        let intent = intent(Hardfork::Karst);
+        let genesis = build(&intent);
+        let mut evm = GenesisEvm::new(901, TIME, &genesis.alloc);
+        let bridge = call(&evm, L2_STANDARD_BRIDGE, IBridge::otherBridgeCall {});
+        assert_eq!(bridge, addresses(&intent).l1_standard_bridge_proxy);
+        let to = L2_CROSS_DOMAIN_MESSENGER;
+        let other = call(&evm, to, IMessenger::otherMessengerCall {});
+        assert_eq!(other, addresses(&intent).l1_cross_domain_messenger_proxy);
+        // Neither the proxy nor the code behind it can be set up again.
+        let again = IL2Setup::initializeCall { other }.abi_encode();
+        for to in [to, implementation_of(to)] {
+            let owner = intent.roles.l2_proxy_admin_owner;
+            let error = evm.execute(owner, to, U256::ZERO, again.clone().into()).unwrap_err();
+            assert!(!error.is_empty());
+        }
     }
 
     #[test]
     fn predeploys_answer_through_their_proxies() {
-        let genesis = l2_genesis(&intent(Hardfork::Karst), TIME).unwrap();
+        let genesis = build(&intent(Hardfork::Karst));
         let mut evm = GenesisEvm::new(901, TIME, &genesis.alloc);
 
         let info = L1BlockInfo {
@@ -270,7 +270,7 @@ mod tests {
             let mut intent = intent(fork);
             intent.min_base_fee = 77;
             intent.eip1559 = BaseFeeConfig { elasticity: 4, ..BaseFeeConfig::default() };
-            let genesis = l2_genesis(&intent, TIME).unwrap();
+            let genesis = build(&intent);
             let evm = GenesisEvm::new(901, TIME, &genesis.alloc);
             let oracle = GAS_PRICE_ORACLE;
             let found = [
@@ -321,7 +321,7 @@ mod tests {
     fn config_section_has_the_keys_of_other_clients() {
         let mut intent = intent(Hardfork::Jovian);
         intent.l2_chain_id = 1234;
-        let genesis = l2_genesis(&intent, TIME).unwrap();
+        let genesis = build(&intent);
         let json = serde_json::to_value(&genesis).unwrap();
         let config = &json["config"];
         for key in ["bedrockBlock", "londonBlock", "regolithTime", "canyonTime", "shanghaiTime"] {

@@ -84,9 +84,9 @@ pub struct DevnetGenesis {
 /// If the intent cannot work.
 pub fn devnet_genesis(intent: &Intent, timestamp: u64) -> Result<DevnetGenesis, GovernanceError> {
     intent.check()?;
-    let l2 = l2_start(intent, timestamp)?;
+    let addresses = steps::addresses(intent, in_process::DEPLOYER)?;
+    let l2 = l2_start(intent, &addresses, timestamp)?;
     let plan = steps::plan(intent, in_process::DEPLOYER, l2.output.root())?;
-    let addresses = plan.addresses;
     let l1_genesis = l1_genesis::l1_genesis(intent, &plan, timestamp)?;
     let (l1, _) = genesis_block("L1", &l1_genesis)?;
     let rollup_config = rollup_config::rollup_config(
@@ -203,7 +203,7 @@ async fn read_deployment_on(
     let addresses = steps::addresses(intent, deployer)?;
     let l1_start = transactions::start_block(provider, addresses.system_config_proxy).await?;
     let timestamp = l1_start.timestamp;
-    let l2 = l2_start(intent, timestamp)?;
+    let l2 = l2_start(intent, &addresses, timestamp)?;
     let plan = steps::plan(intent, deployer, l2.output.root())?;
     let rollup_config = rollup_config::rollup_config(
         intent,
@@ -225,8 +225,12 @@ struct L2Start {
 
 /// Builds L2's genesis. The withdrawals of its output are those of the state, whatever the fork has
 /// in its header.
-fn l2_start(intent: &Intent, timestamp: u64) -> Result<L2Start, GovernanceError> {
-    let genesis = l2_genesis::l2_genesis(intent, timestamp)?;
+fn l2_start(
+    intent: &Intent,
+    addresses: &Addresses,
+    timestamp: u64,
+) -> Result<L2Start, GovernanceError> {
+    let genesis = l2_genesis::l2_genesis(intent, addresses, timestamp)?;
     let (block, state) = genesis_block("L2", &genesis)?;
     let withdrawals_storage_root = state
         .storage_root(&L2_TO_L1_MESSAGE_PASSER)

@@ -272,7 +272,7 @@ pub fn devnet_activates_every_fork(upgrades: &Path) {
     let intent = Intent { fork: Hardfork::Delta, ..Intent::devnet(&accounts) };
     let time = 1_800_000_000;
     for (step, users) in [(1, false), (2, true)] {
-        let genesis = opal_governance::l2_genesis::l2_genesis(&intent, time).unwrap();
+        let genesis = opal_governance::devnet_genesis(&intent, time).unwrap().l2_genesis;
         let schedule = one_after_another(time, intent.fork, step);
         let mut world = World::new(genesis, schedule, upgrades);
         let before =
@@ -302,7 +302,7 @@ pub fn all_forks_activate_in_one_block(upgrades: &Path) {
     let accounts = DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap();
     let intent = Intent { fork: Hardfork::Delta, ..Intent::devnet(&accounts) };
     let time = 1_800_000_000;
-    let genesis = opal_governance::l2_genesis::l2_genesis(&intent, time).unwrap();
+    let genesis = opal_governance::devnet_genesis(&intent, time).unwrap().l2_genesis;
     let mut world = World::new(genesis, one_after_another(time, intent.fork, 0), upgrades);
     let all = activate_all(&mut world, upgrades, true);
     assert_eq!(all.len(), 6 + 3 + 8 + 5 + 31);

@@ -1,7 +1,7 @@
 //! The calls that set a deployment's contracts up.
 
-use alloy_primitives::{Address, B256, U256};
-use alloy_sol_types::SolCall;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::{SolCall, SolValue};
 use opal_protocol::Hardfork;
 use opal_protocol::contracts::ISystemConfig;
 
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::abi::{
     ChainContracts, IAnchorStateRegistrySetup, IDelayedWETHSetup, IDisputeGameFactorySetup,
-    IETHLockboxSetup, IOptimismPortalSetup, IOwnable, IProxyAdmin, ISuperchainConfigSetup,
-    ISystemConfigSetup, Proposal,
+    IETHLockboxSetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup, IOptimismPortalSetup, IOwnable,
+    IProxyAdmin, ISuperchainConfigSetup, ISystemConfigSetup, Proposal,
 };
 use crate::addresses::Addresses;
 use crate::intent::Intent;
@@ -75,9 +75,9 @@ pub(super) fn until_start(intent: &Intent, addresses: &Addresses, deployer: Addr
 pub(super) fn chain_contracts(addresses: &Addresses) -> ChainContracts {
     ChainContracts {
         optimismPortal: addresses.optimism_portal_proxy,
-        l1CrossDomainMessenger: Address::ZERO,
+        l1CrossDomainMessenger: addresses.l1_cross_domain_messenger_proxy,
         l1ERC721Bridge: Address::ZERO,
-        l1StandardBridge: Address::ZERO,
+        l1StandardBridge: addresses.l1_standard_bridge_proxy,
         optimismMintableERC20Factory: Address::ZERO,
         delayedWETH: addresses.delayed_weth_proxy,
         opcm: Address::ZERO,
@@ -186,6 +186,26 @@ pub(super) fn initializations(
             },
         ),
     ];
+    steps.push(initialize(
+        addresses,
+        "L1CrossDomainMessenger",
+        addresses.l1_cross_domain_messenger_proxy,
+        addresses.l1_cross_domain_messenger_impl,
+        IL1CrossDomainMessengerSetup::initializeCall {
+            systemConfig: config,
+            portal: addresses.optimism_portal_proxy,
+        },
+    ));
+    steps.push(initialize(
+        addresses,
+        "L1StandardBridge",
+        addresses.l1_standard_bridge_proxy,
+        addresses.l1_standard_bridge_impl,
+        IL1BridgeSetup::initializeCall {
+            messenger: addresses.l1_cross_domain_messenger_proxy,
+            systemConfig: config,
+        },
+    ));
     if intent.eth_lockbox {
         steps.push(initialize(
             addresses,
@@ -205,10 +225,27 @@ pub(super) fn initializations(
 pub(super) fn games(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
     let factory = addresses.dispute_game_factory_proxy;
     let bond = intent.dispute_game.init_bond;
-    let mut steps = Vec::new();
+    let game = PERMISSIONED_GAME;
+    let call = IDisputeGameFactorySetup::setImplementationCall {
+        gameType: game,
+        implementation: addresses.permissioned_dispute_game,
+        args: game_arguments(intent, addresses),
+    };
+    // The arguments are set last: with them the step is done.
+    let mut steps = vec![Step {
+        name: "register the permissioned dispute game".to_owned(),
+        to: factory,
+        data: call.abi_encode().into(),
+        done: returns(
+            "DisputeGameFactory.gameArgs(1)",
+            factory,
+            IDisputeGameFactorySetup::gameArgsCall { gameType: game },
+            game_arguments(intent, addresses),
+        ),
+    }];
     if !bond.is_zero() {
-        let call = IDisputeGameFactorySetup::setInitBondCall { gameType: PERMISSIONED_GAME, bond };
-        let getter = IDisputeGameFactorySetup::initBondsCall { gameType: PERMISSIONED_GAME };
+        let call = IDisputeGameFactorySetup::setInitBondCall { gameType: game, bond };
+        let getter = IDisputeGameFactorySetup::initBondsCall { gameType: game };
         steps.push(Step {
             name: "set the bond of proposals".to_owned(),
             to: factory,
@@ -217,6 +254,21 @@ pub(super) fn games(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// What every permissioned game is told: the program and its machine, registry and bonds, the
+/// chain, who proposes and who disputes. Packed.
+pub(super) fn game_arguments(intent: &Intent, addresses: &Addresses) -> Bytes {
+    let arguments = (
+        intent.dispute_game.absolute_prestate,
+        addresses.no_vm,
+        addresses.anchor_state_registry_proxy,
+        addresses.delayed_weth_proxy,
+        U256::from(intent.l2_chain_id),
+        intent.roles.proposer,
+        intent.roles.challenger,
+    );
+    arguments.abi_encode_packed().into()
 }
 
 /// Gives the contracts to the owners that the intent names.

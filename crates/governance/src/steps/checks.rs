@@ -2,12 +2,15 @@
 
 use alloy_primitives::{Address, B256, U256};
 use opal_protocol::contracts::ISystemConfig;
+use opal_protocol::predeploys::{L2_CROSS_DOMAIN_MESSENGER, L2_STANDARD_BRIDGE};
 
+use super::calls::game_arguments;
 use super::{
     Check, FEATURE_ETH_LOCKBOX, PERMISSIONED_GAME, RESOURCE_CONFIG, fee_parameters, returns,
 };
 use crate::abi::{
-    IAnchorStateRegistrySetup, IDelayedWETHSetup, IDisputeGameFactorySetup, IETHLockboxSetup,
+    IAnchorStateRegistrySetup, IBridge, IDelayedWETHSetup, IDisputeGameFactorySetup,
+    IETHLockboxSetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup, IMessenger,
     IOptimismPortalSetup, IOwnable, IProxyAdmin, ISuperchainConfigSetup, ISystemConfigSetup,
     Proposal,
 };
@@ -24,6 +27,12 @@ pub(super) fn proxies(addresses: &Addresses) -> Vec<Check> {
         ("DisputeGameFactory", a.dispute_game_factory_proxy, a.dispute_game_factory_impl),
         ("AnchorStateRegistry", a.anchor_state_registry_proxy, a.anchor_state_registry_impl),
         ("DelayedWETH", a.delayed_weth_proxy, a.delayed_weth_impl),
+        (
+            "L1CrossDomainMessenger",
+            a.l1_cross_domain_messenger_proxy,
+            a.l1_cross_domain_messenger_impl,
+        ),
+        ("L1StandardBridge", a.l1_standard_bridge_proxy, a.l1_standard_bridge_impl),
         ("EthLockbox", a.eth_lockbox_proxy, a.eth_lockbox_impl),
     ];
     let there = proxies.into_iter().filter(|(_, proxy, _)| !proxy.is_zero());
@@ -125,6 +134,8 @@ pub(super) fn wiring(intent: &Intent, addresses: &Addresses, anchor: B256) -> Ve
     use IAnchorStateRegistrySetup as Registry;
     use IDelayedWETHSetup as Weth;
     use IDisputeGameFactorySetup as Factory;
+    use IL1BridgeSetup as Bridge;
+    use IL1CrossDomainMessengerSetup as Messenger;
     use IOptimismPortalSetup as Portal;
     use ISystemConfigSetup as Setup;
     let a = addresses;
@@ -192,12 +203,58 @@ pub(super) fn wiring(intent: &Intent, addresses: &Addresses, anchor: B256) -> Ve
         returns("DelayedWETH.systemConfig", weth, Weth::systemConfigCall {}, config),
         returns("DelayedWETH.delay", weth, Weth::delayCall {}, game.weth_delay),
         returns(
+            "DisputeGameFactory.gameImpls(1)",
+            a.dispute_game_factory_proxy,
+            Factory::gameImplsCall { gameType: PERMISSIONED_GAME },
+            a.permissioned_dispute_game,
+        ),
+        returns(
+            "DisputeGameFactory.gameArgs(1)",
+            a.dispute_game_factory_proxy,
+            Factory::gameArgsCall { gameType: PERMISSIONED_GAME },
+            game_arguments(intent, a),
+        ),
+        returns(
             "DisputeGameFactory.initBonds(1)",
             a.dispute_game_factory_proxy,
             Factory::initBondsCall { gameType: PERMISSIONED_GAME },
             game.init_bond,
         ),
     ];
+    let messenger = a.l1_cross_domain_messenger_proxy;
+    checks.extend([
+        returns(
+            "SystemConfig.l1CrossDomainMessenger",
+            config,
+            Setup::l1CrossDomainMessengerCall {},
+            messenger,
+        ),
+        returns(
+            "L1CrossDomainMessenger.systemConfig",
+            messenger,
+            Messenger::systemConfigCall {},
+            config,
+        ),
+        returns("L1CrossDomainMessenger.portal", messenger, Messenger::portalCall {}, portal),
+        returns(
+            "L1CrossDomainMessenger.otherMessenger",
+            messenger,
+            IMessenger::otherMessengerCall {},
+            L2_CROSS_DOMAIN_MESSENGER,
+        ),
+    ]);
+    let bridge = a.l1_standard_bridge_proxy;
+    checks.extend([
+        returns("SystemConfig.l1StandardBridge", config, Setup::l1StandardBridgeCall {}, bridge),
+        returns("L1StandardBridge.systemConfig", bridge, Bridge::systemConfigCall {}, config),
+        returns("L1StandardBridge.messenger", bridge, Bridge::messengerCall {}, messenger),
+        returns(
+            "L1StandardBridge.otherBridge",
+            bridge,
+            IBridge::otherBridgeCall {},
+            L2_STANDARD_BRIDGE,
+        ),
+    ]);
     if intent.eth_lockbox {
         let lockbox = a.eth_lockbox_proxy;
         let authorized = IETHLockboxSetup::authorizedPortalsCall { portal };

@@ -33,21 +33,24 @@ impl Creator<'_> {
         address
     }
 
-    /// The code behind a proxy. The constructor takes the first of the immutables, a word each.
+    /// The code behind a proxy or of a dispute game. The constructor takes the first of the
+    /// immutables, a word each.
     fn implementation(
         &mut self,
         name: &str,
         contract: Contract,
         arguments: &[(&str, u64)],
-        init_version: u64,
+        init_version: Option<u64>,
     ) -> Result<Address, ArtifactError> {
         let word = |value| B256::from(U256::from(value));
         let artifact = contract.artifact()?;
         let words: Vec<B256> = arguments.iter().map(|(_, value)| word(*value)).collect();
+        let version = init_version.map(|version| ("INIT_VERSION", version));
         let immutables: Vec<(&str, B256)> = arguments
             .iter()
-            .chain(&[("INIT_VERSION", init_version)])
-            .map(|(name, value)| (*name, word(*value)))
+            .copied()
+            .chain(version)
+            .map(|(name, value)| (name, word(value)))
             .collect();
         let runtime_code = artifact.runtime_code(&immutables)?;
         Ok(self.create(name, &artifact.init_code(&words.concat()), runtime_code))
@@ -79,6 +82,8 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
         dispute_game_factory_proxy: proxy("DisputeGameFactoryProxy"),
         anchor_state_registry_proxy: proxy("AnchorStateRegistryProxy"),
         delayed_weth_proxy: proxy("DelayedWETHProxy"),
+        l1_cross_domain_messenger_proxy: proxy("L1CrossDomainMessengerProxy"),
+        l1_standard_bridge_proxy: proxy("L1StandardBridgeProxy"),
         ..Addresses::default()
     };
     if intent.eth_lockbox {
@@ -87,32 +92,52 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
 
     let game = &intent.dispute_game;
     addresses.superchain_config_impl =
-        new.implementation("SuperchainConfigImpl", Contract::SuperchainConfig, &[], 3)?;
+        new.implementation("SuperchainConfigImpl", Contract::SuperchainConfig, &[], Some(3))?;
     addresses.system_config_impl =
-        new.implementation("SystemConfigImpl", Contract::SystemConfig, &[], 3)?;
+        new.implementation("SystemConfigImpl", Contract::SystemConfig, &[], Some(3))?;
     addresses.optimism_portal_impl = new.implementation(
         "OptimismPortalImpl",
         Contract::OptimismPortal,
         &[("PROOF_MATURITY_DELAY_SECONDS", intent.proof_maturity_delay)],
-        3,
+        Some(3),
     )?;
     addresses.dispute_game_factory_impl =
-        new.implementation("DisputeGameFactoryImpl", Contract::DisputeGameFactory, &[], 1)?;
+        new.implementation("DisputeGameFactoryImpl", Contract::DisputeGameFactory, &[], Some(1))?;
     addresses.anchor_state_registry_impl = new.implementation(
         "AnchorStateRegistryImpl",
         Contract::AnchorStateRegistry,
         &[("DISPUTE_GAME_FINALITY_DELAY_SECONDS", game.finality_delay)],
-        1,
+        Some(1),
     )?;
     addresses.delayed_weth_impl = new.implementation(
         "DelayedWETHImpl",
         Contract::DelayedWETH,
         &[("DELAY_SECONDS", game.weth_delay)],
-        1,
+        Some(1),
     )?;
+    addresses.l1_cross_domain_messenger_impl = new.implementation(
+        "L1CrossDomainMessengerImpl",
+        Contract::L1CrossDomainMessenger,
+        &[],
+        Some(3),
+    )?;
+    addresses.l1_standard_bridge_impl =
+        new.implementation("L1StandardBridgeImpl", Contract::L1StandardBridge, &[], Some(3))?;
     if intent.eth_lockbox {
         addresses.eth_lockbox_impl =
-            new.implementation("EthLockboxImpl", Contract::ETHLockbox, &[], 1)?;
+            new.implementation("EthLockboxImpl", Contract::ETHLockbox, &[], Some(1))?;
     }
+    addresses.permissioned_dispute_game = new.implementation(
+        "PermissionedDisputeGame",
+        Contract::PermissionedDisputeGame,
+        &[
+            ("MAX_GAME_DEPTH", game.max_depth),
+            ("SPLIT_DEPTH", game.split_depth),
+            ("CLOCK_EXTENSION", game.clock_extension),
+            ("MAX_CLOCK_DURATION", game.max_clock_duration),
+        ],
+        None,
+    )?;
+    addresses.no_vm = new.implementation("NoVM", Contract::NoVM, &[], None)?;
     Ok(Created { addresses, steps: new.steps })
 }

@@ -31,9 +31,12 @@ function slotLine({ slot, offset, label, type }) {
   return `slot ${slot} offset ${offset} ${label}: ${type}`;
 }
 
-/** Types in the words of the reference, which has the portal under its file's name and games' structs in another contract. */
+/** Types in the words of the reference, which has some under the name of their file or library. */
 const sameWords = (line) =>
-  line.replace("struct OptimismPortal.", "struct OptimismPortal2.").replace("struct GameState.", "struct FaultDisputeGame.");
+  line
+    .replace("struct OptimismPortal.", "struct OptimismPortal2.")
+    .replace("struct GameState.", "struct FaultDisputeGame.")
+    .replace("enum WithdrawalNetwork", "enum Types.WithdrawalNetwork");
 
 function main() {
   let failures = 0;

@@ -11,10 +11,6 @@ contract OptimismMintableERC20 is ERC20, ISemver {
     event Mint(address indexed account, uint256 amount);
     event Burn(address indexed account, uint256 amount);
 
-    /// @notice The contract, at the same address on all chains, that users approve once for all tokens and give
-    ///         signatures of limited use to. It may spend any balance without an approval.
-    address public constant PERMIT2 = 0x000000000022D473030F116dDEE9F6B43aC78BA3;
-
     /// @notice The token of the other chain.
     address public immutable REMOTE_TOKEN;
     /// @notice Who mints and burns.
@@ -74,6 +70,12 @@ contract OptimismMintableERC20 is ERC20, ISemver {
         return BRIDGE;
     }
 
+    /// @notice The contract, at the same address on all chains, that users give signatures of limited use to. It may
+    ///         spend any balance without an approval.
+    function PERMIT2() public pure returns (address) {
+        return 0x000000000022D473030F116dDEE9F6B43aC78BA3;
+    }
+
     function decimals() external view returns (uint8) {
         return DECIMALS;
     }
@@ -83,6 +85,6 @@ contract OptimismMintableERC20 is ERC20, ISemver {
     }
 
     function allowance(address _owner, address _spender) public view override returns (uint256) {
-        return _spender == PERMIT2 ? type(uint256).max : super.allowance(_owner, _spender);
+        return _spender == PERMIT2() ? type(uint256).max : super.allowance(_owner, _spender);
     }
 }

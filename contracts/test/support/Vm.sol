@@ -34,5 +34,7 @@ interface Vm {
     function mockCall(address _callee, bytes calldata _data, bytes calldata _result) external;
     function getCode(string calldata _artifact) external view returns (bytes memory);
     function readFile(string calldata _path) external view returns (string memory);
+    function addr(uint256 _key) external pure returns (address);
+    function sign(uint256 _key, bytes32 _digest) external pure returns (uint8 v_, bytes32 r_, bytes32 s_);
     function parseJsonBytes(string calldata _json, string calldata _key) external pure returns (bytes memory);
 }

@@ -62,6 +62,10 @@ contracts! {
     L1CrossDomainMessenger,
     /// Ether and ERC-20 tokens between the chains, on L1.
     L1StandardBridge,
+    /// ERC-721 tokens between the chains, on L1.
+    L1ERC721Bridge,
+    /// Which version of the protocol nodes need, on L1.
+    ProtocolVersions,
     /// Dispute games between a proposer and a challenger, on L1.
     PermissionedDisputeGame,
     /// In place of a fault-proof virtual machine, on L1.
@@ -76,6 +80,28 @@ contracts! {
     L2CrossDomainMessenger,
     /// Ether and ERC-20 tokens between the chains, on L2.
     L2StandardBridge,
+    /// ERC-721 tokens between the chains, on L2.
+    L2ERC721Bridge,
+    /// Creates tokens that stand for those of the other layer, on both.
+    OptimismMintableERC20Factory,
+    /// Creates ERC-721 tokens that stand for those of L1, on L2.
+    OptimismMintableERC721Factory,
+    /// Tips, on L2.
+    SequencerFeeVault,
+    /// Base fees, on L2.
+    BaseFeeVault,
+    /// Fees for data on L1, on L2.
+    L1FeeVault,
+    /// The operator's fees, on L2.
+    OperatorFeeVault,
+    /// Ether as an ERC-20 token, on L2.
+    WETH,
+    /// Recorded withdrawals before Bedrock, on L2.
+    LegacyMessagePasser,
+    /// Said who may create contracts before Bedrock, on L2.
+    DeployerWhitelist,
+    /// The number of the L1 block that L2 knows, by a call of any kind, on L2.
+    L1BlockNumber,
 }
 
 impl Contract {

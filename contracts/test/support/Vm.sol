@@ -9,6 +9,14 @@ interface Vm {
         address emitter;
     }
 
+    struct DirEntry {
+        string errorMessage;
+        string path;
+        uint64 depth;
+        bool isDir;
+        bool isSymlink;
+    }
+
     function assume(bool _condition) external pure;
     function deal(address _account, uint256 _balance) external;
     function etch(address _account, bytes calldata _code) external;
@@ -36,5 +44,8 @@ interface Vm {
     function readFile(string calldata _path) external view returns (string memory);
     function addr(uint256 _key) external pure returns (address);
     function sign(uint256 _key, bytes32 _digest) external pure returns (uint8 v_, bytes32 r_, bytes32 s_);
+    function readDir(string calldata _path) external view returns (DirEntry[] memory);
+    function snapshotGasLastCall(string calldata _group, string calldata _name) external returns (uint256);
+    function parseJsonString(string calldata _json, string calldata _key) external pure returns (string memory);
     function parseJsonBytes(string calldata _json, string calldata _key) external pure returns (bytes memory);
 }

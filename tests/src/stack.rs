@@ -224,3 +224,24 @@ pub fn separate_rollup_node(rollup: &Rollup, engine: &str, secret: &Path) -> (Pr
     let [rollup_rpc] = urls(&mut node, ["rollup_rpc"]);
     (node, rollup_rpc)
 }
+
+/// Starts `opal proposer` as a process of its own, with the key of this account of the test mnemonic;
+/// gives it with the URLs of its admin RPC and its metrics.
+pub fn separate_proposer(rollup: &Rollup, account: u32) -> (Process, String, String) {
+    let mut process = Process::start("opal proposer", &mut proposer_command(rollup, account));
+    let (rpc, metrics) = urls(&mut process, ["rpc", "metrics"]).into();
+    (process, rpc, metrics)
+}
+
+/// The command of [`separate_proposer`].
+pub fn proposer_command(rollup: &Rollup, account: u32) -> Command {
+    let mut command = opal(&["--log-format", "json", "proposer", "--game-type", "1"]);
+    command.args(["--l1-eth-rpc", &rollup.endpoint("l1Rpc")]);
+    command.args(["--rollup-rpc", &rollup.endpoint("rollupRpc"), "--allow-non-finalized"]);
+    command.args(["--proposal-interval", "1h", "--poll-interval", "100ms"]);
+    command.args(["--num-confirmations", "1", "--txmgr.receipt-query-interval", "100ms"]);
+    command.args(["--mnemonic", "test test test test test test test test test test test junk"]);
+    command.args(["--hd-path", &format!("m/44'/60'/0'/0/{account}")]);
+    command.args(["--rpc.port", "0", "--metrics.enabled", "--metrics.port", "0"]);
+    command
+}

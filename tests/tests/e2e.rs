@@ -11,7 +11,8 @@ use opal_tests::clients::Clients;
 use opal_tests::process::{Ended, Process};
 use opal_tests::rpc;
 use opal_tests::stack::{
-    FREE_PORTS, Rollup, alone, opal, separate_execution, separate_node, separate_rollup_node,
+    FREE_PORTS, Rollup, alone, opal, proposer_command, separate_execution, separate_node,
+    separate_proposer, separate_rollup_node,
 };
 use serde_json::json;
 
@@ -223,6 +224,53 @@ fn a_node_over_a_separate_execution_client() {
         reaches(&mut node, &rpc, safe + 3);
         node.interrupt(Duration::from_secs(5));
         execution.interrupt(Duration::from_secs(5));
+    });
+    rollup.stop();
+}
+
+/// `opal proposer` in a process of its own creates games, resolves them and has their bonds paid back;
+/// killed in the middle, it goes on with the games that it finds. Another key is refused.
+#[test]
+fn a_separate_proposer_sees_its_games_through() {
+    const SOON: Duration = Duration::from_secs(60);
+    /// Accounts of the test mnemonic: the proposer's, and some other.
+    const PROPOSER: u32 = 15;
+    const OTHER: u32 = 3;
+    let _turn = alone();
+    let rollup = Rollup::up(&["--l1-block-time", "1", "--no-verifier", "--no-proposer"]);
+    rollup.with_log(|rollup| {
+        let mut other = proposer_command(rollup, OTHER);
+        let ended = Process::start("opal proposer", &mut other).wait(SOON);
+        assert!(!ended.status.success(), "another key must be refused");
+        assert!(ended.stderr.contains("the permitted proposer is"), "{}", ended.stderr);
+
+        let metric = |metrics: &str, name: &str| {
+            let text = rpc::get(metrics)?;
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+            line.parse::<u64>().ok()
+        };
+        let (mut proposer, admin, metrics) = separate_proposer(rollup, PROPOSER);
+        proposer.wait_for("a game is created", SOON, |_| {
+            metric(&metrics, "opal_proposer_games_created_total").filter(|games| *games == 1)
+        });
+        proposer.wait_for("another one on demand", SOON, |_| {
+            rpc::call(&admin, "admin_propose", json!([]));
+            metric(&metrics, "opal_proposer_games_created_total").filter(|games| *games > 1)
+        });
+        drop(proposer);
+
+        let (mut proposer, _, metrics) = separate_proposer(rollup, PROPOSER);
+        proposer.wait_for("all games are finished, their bonds paid", SOON, |_| {
+            let newest = metric(&metrics, "opal_proposer_newest_block")?;
+            let unfinished = metric(&metrics, "opal_proposer_unfinished_games")?;
+            (newest > 0 && unfinished == 0).then_some(())
+        });
+        // No game is due for an hour.
+        assert_eq!(metric(&metrics, "opal_proposer_games_created_total"), Some(0));
+        assert_eq!(metric(&metrics, "opal_proposer_failed_transactions_total"), Some(0));
+        assert_eq!(metric(&metrics, "opal_proposer_games_lost_total"), Some(0));
+        assert!(metric(&metrics, "opal_proposer_games_paid_total") >= Some(1));
+        proposer.interrupt(Duration::from_secs(5));
     });
     rollup.stop();
 }

@@ -16,6 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
     let proposer = Proposer::start(ProposerConfig::try_from(args.proposer)?, shutdown).await?;
     let rpc = proposer.rpc().map(opal_service::RpcHandle::http_url);
-    info!(target: "opal::settlement", rpc, "proposer is up");
+    let metrics = proposer.metrics_url();
+    info!(target: "opal::settlement", rpc, metrics, "proposer is up");
     Ok(Box::new(proposer))
 }

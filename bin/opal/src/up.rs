@@ -48,6 +48,9 @@ pub(crate) struct UpArgs {
     /// Start no verifier.
     #[arg(long, env = "OPAL_UP_NO_VERIFIER")]
     no_verifier: bool,
+    /// Start no proposer: withdrawals can't be proven then.
+    #[arg(long, env = "OPAL_UP_NO_PROPOSER")]
+    no_proposer: bool,
 
     /// Seconds between blocks of the embedded L1.
     #[arg(long, env = "OPAL_UP_L1_BLOCK_TIME", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -204,6 +207,7 @@ impl TryFrom<UpArgs> for UpConfig {
             da: args.da,
             accounts,
             verifier: !args.no_verifier,
+            proposer: !args.no_proposer,
             out: args.out,
         })
     }

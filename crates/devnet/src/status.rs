@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use opal_da::BatcherStats;
+use opal_dispute::ProposerStats;
 use opal_node::SyncStatus;
 use opal_service::{Shutdown, logging};
 use tokio::sync::watch;
@@ -31,14 +32,17 @@ pub struct Snapshot {
     pub batches: u64,
     /// Bytes on L1 for each L2 transaction of a user; `None` before the first one.
     pub bytes_per_tx: Option<f64>,
+    /// L2 block of the newest proposal, where a proposer runs and has made one.
+    pub proposed: Option<u64>,
 }
 
 impl Snapshot {
-    /// Puts together what the sequencer, the verifier and the batcher say.
+    /// Puts together what the sequencer, the verifier, the batcher and the proposer say.
     pub fn new(
         sequencer: &SyncStatus,
         verifier: Option<&SyncStatus>,
         batcher: &BatcherStats,
+        proposer: Option<&ProposerStats>,
     ) -> Self {
         let bytes_per_tx = (batcher.l2_transactions > 0)
             .then(|| batcher.l1_bytes as f64 / batcher.l2_transactions as f64);
@@ -50,6 +54,7 @@ impl Snapshot {
             verifier_safe: verifier.map(|v| v.safe_l2.number),
             batches: batcher.transactions,
             bytes_per_tx,
+            proposed: proposer.and_then(|stats| stats.newest_block),
         }
     }
 
@@ -66,6 +71,9 @@ impl Snapshot {
         if let Some(bytes) = self.bytes_per_tx {
             line.push_str(&format!(" | {bytes:.1} B/tx on L1"));
         }
+        if let Some(block) = self.proposed {
+            line.push_str(&format!(" | proposed {block}"));
+        }
         line
     }
 
@@ -79,6 +87,7 @@ impl Snapshot {
             verifier_safe = self.verifier_safe,
             batches = self.batches,
             bytes_per_tx = self.bytes_per_tx.map(|b| (b * 10.0).round() / 10.0),
+            proposed = self.proposed,
             "status"
         );
     }
@@ -89,6 +98,7 @@ pub fn show(
     sequencer: watch::Receiver<SyncStatus>,
     verifier: Option<watch::Receiver<SyncStatus>>,
     batcher: watch::Receiver<BatcherStats>,
+    proposer: Option<watch::Receiver<ProposerStats>>,
     shutdown: &Shutdown,
 ) {
     let stop = shutdown.token();
@@ -102,7 +112,10 @@ pub fn show(
                 _ = ticks.tick() => {}
             }
             let verifier = verifier.as_ref().map(|v| *v.borrow());
-            let snapshot = Snapshot::new(&sequencer.borrow(), verifier.as_ref(), &batcher.borrow());
+            let proposer = proposer.as_ref().map(|p| *p.borrow());
+            let (sequencer, batcher) = (*sequencer.borrow(), *batcher.borrow());
+            let snapshot =
+                Snapshot::new(&sequencer, verifier.as_ref(), &batcher, proposer.as_ref());
             if on_terminal {
                 logging::set_status(Some(snapshot.line()));
             } else {
@@ -121,10 +134,12 @@ mod tests {
     fn the_line_tells_bytes_per_transaction_only_when_there_are_some() {
         let status = SyncStatus::default();
         let mut stats = BatcherStats { transactions: 3, l1_bytes: 1000, ..BatcherStats::default() };
-        let line = Snapshot::new(&status, None, &stats).line();
+        let line = Snapshot::new(&status, None, &stats, None).line();
         assert_eq!(line, "L1 0 | L2 unsafe 0 safe 0 finalized 0 | batches 3");
         stats.l2_transactions = 8;
-        let line = Snapshot::new(&status, Some(&status), &stats).line();
-        assert!(line.ends_with("| verifier 0 | batches 3 | 125.0 B/tx on L1"), "{line}");
+        let proposer = ProposerStats { newest_block: Some(7), ..ProposerStats::default() };
+        let line = Snapshot::new(&status, Some(&status), &stats, Some(&proposer)).line();
+        let expected = "| verifier 0 | batches 3 | 125.0 B/tx on L1 | proposed 7";
+        assert!(line.ends_with(expected), "{line}");
     }
 }

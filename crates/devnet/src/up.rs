@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_genesis::Genesis;
 use opal_da::{Batcher, BatcherConfig, BlockTag, DataAvailabilityType, L1Client};
+use opal_dispute::{Proposer, ProposerConfig};
 use opal_execution::Chain;
 use opal_execution::rpc::RpcConfig;
 use opal_governance::transactions::{Event, Progress};
@@ -55,6 +56,8 @@ pub struct UpConfig {
     pub accounts: DevAccounts,
     /// Whether a second node derives the chain from L1 alone.
     pub verifier: bool,
+    /// Whether output roots are proposed on L1, so that withdrawals can be proven.
+    pub proposer: bool,
     /// Where to write the files that other processes need.
     pub out: Option<PathBuf>,
 }
@@ -151,6 +154,9 @@ pub enum UpError {
     /// The batcher did not start.
     #[error("batcher: {0}")]
     Batcher(#[from] opal_da::BatcherError),
+    /// The proposer did not start.
+    #[error("proposer: {0}")]
+    Proposer(#[from] opal_dispute::ProposerError),
     /// No L2 block came.
     #[error("no L2 block within {} s; the log says why", FIRST_BLOCK_DEADLINE.as_secs())]
     NoBlock,
@@ -178,6 +184,8 @@ pub struct Devnet {
     pub l1: Option<EmbeddedL1>,
     /// The batcher.
     pub batcher: Batcher,
+    /// The proposer, where one runs.
+    pub proposer: Option<Proposer>,
 }
 
 /// The L1 as the rollup sees it, and the genesis that goes with it.
@@ -282,6 +290,10 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         metrics: metrics_addr.map(|addr| format!("http://{addr}/metrics")),
     };
     let batcher = start_batcher(&config, &base, &endpoints, &metrics, shutdown).await?;
+    let proposer = match config.proposer {
+        true => Some(start_proposer(&config, &base, &endpoints, &metrics, shutdown).await?),
+        false => None,
+    };
 
     first_block(sequencer.node.status(), shutdown).await?;
     if let Some(dir) = &config.out {
@@ -298,6 +310,7 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         sequencer.node.status(),
         verifier.as_ref().map(|v| v.node.status()),
         batcher.stats(),
+        proposer.as_ref().map(Proposer::stats),
         shutdown,
     );
     Ok(Devnet {
@@ -309,6 +322,7 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         verifier,
         l1: base.embedded,
         batcher,
+        proposer,
     })
 }
 
@@ -452,6 +466,25 @@ async fn start_batcher(
     )?
     .with_metrics(metrics.clone());
     Ok(Batcher::start(batcher, shutdown).await?)
+}
+
+async fn start_proposer(
+    config: &UpConfig,
+    base: &Foundation,
+    endpoints: &Endpoints,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<Proposer, UpError> {
+    let key = Key::from_signer(config.accounts.role(DevRole::Proposer).clone());
+    let l1_block_time = match config.l1 {
+        L1Choice::Embedded { block_time, .. } => block_time,
+        // Some other L1: at least a second, as on every chain.
+        L1Choice::External { .. } => 1,
+    };
+    let proposer =
+        ProposerConfig::devnet(base.rpc.clone(), &endpoints.rollup_rpc, key, l1_block_time)?
+            .with_metrics(metrics.clone());
+    Ok(Proposer::start(proposer, shutdown).await?)
 }
 
 async fn first_block(

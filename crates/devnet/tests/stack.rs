@@ -33,6 +33,7 @@ fn config(da: DataAvailabilityType) -> UpConfig {
         da,
         accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
         verifier: true,
+        proposer: true,
         out: None,
     }
 }

@@ -42,6 +42,7 @@ fn config(upgrades: &Path) -> UpConfig {
         da: DataAvailabilityType::Calldata,
         accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
         verifier: true,
+        proposer: false,
         out: None,
     }
 }

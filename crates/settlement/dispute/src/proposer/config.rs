@@ -46,11 +46,17 @@ pub struct ProposerConfig {
 
 impl ProposerConfig {
     /// A development chain's proposer: a permissioned game each minute, and as soon as a withdrawal
-    /// is safe, with one confirmation for each transaction.
+    /// is safe, with one confirmation for each transaction. L1's blocks are at least so many seconds
+    /// apart.
     ///
     /// # Errors
     /// When an address is no URL.
-    pub fn devnet(l1: Url, rollup_rpc: &str, key: Key) -> Result<Self, ProposerError> {
+    pub fn devnet(
+        l1: Url,
+        rollup_rpc: &str,
+        key: Key,
+        l1_block_time: u64,
+    ) -> Result<Self, ProposerError> {
         let rollup_rpc = Url::parse(rollup_rpc).map_err(|error| ProposerError::Flag {
             flag: "--rollup-rpc",
             reason: format!("{rollup_rpc:?}: {error}"),
@@ -66,7 +72,7 @@ impl ProposerConfig {
             wait_node_sync: false,
             resolve: true,
             game_window: 3600,
-            lookahead: 1,
+            lookahead: l1_block_time,
             stopped: false,
             admin_rpc: None,
             tx_manager: TxManagerConfig {
@@ -265,7 +271,8 @@ mod tests {
             assert!(error.contains(expected), "{args:?}: {error}");
         }
         let key = Key::from_hex(&KEY.into()).unwrap();
-        let error = ProposerConfig::devnet("http://localhost:1".parse().unwrap(), "nonsense", key);
+        let error =
+            ProposerConfig::devnet("http://localhost:1".parse().unwrap(), "nonsense", key, 2);
         assert!(error.unwrap_err().to_string().starts_with("--rollup-rpc: \"nonsense\""));
     }
 }

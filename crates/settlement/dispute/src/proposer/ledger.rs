@@ -29,6 +29,8 @@ pub(crate) struct Tracked {
     pub resolved_from: Option<u64>,
     /// Attempts that failed in a row.
     pub failures: u32,
+    /// Whether an earlier look found something to be done or waited for.
+    pub looked_at: bool,
     /// Not looked at before this L1 time, in seconds.
     check_at: u64,
     /// Whether a transaction is on its way.
@@ -98,7 +100,14 @@ impl Ledger {
         if self.newest.is_none_or(|newest| newest.index < game.index) {
             self.newest = Some(game);
         }
-        let tracked = Tracked { game, resolved_from: None, failures: 0, check_at: 0, busy: false };
+        let tracked = Tracked {
+            game,
+            resolved_from: None,
+            failures: 0,
+            looked_at: false,
+            check_at: 0,
+            busy: false,
+        };
         self.open.insert(game.index, tracked);
     }
 
@@ -132,7 +141,7 @@ impl Ledger {
     /// The game needs no look before this L1 time.
     pub(crate) fn wait(&mut self, game: &OwnGame, until: u64) {
         if let Some(tracked) = self.tracked(game) {
-            (tracked.check_at, tracked.failures) = (until, 0);
+            *tracked = Tracked { check_at: until, failures: 0, looked_at: true, ..*tracked };
         }
     }
 
@@ -146,7 +155,7 @@ impl Ledger {
     /// A transaction to the game is on its way.
     pub(crate) fn sent(&mut self, game: &OwnGame) {
         if let Some(tracked) = self.tracked(game) {
-            tracked.busy = true;
+            (tracked.busy, tracked.looked_at) = (true, true);
         }
     }
 

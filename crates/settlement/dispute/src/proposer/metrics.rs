@@ -6,7 +6,6 @@ use opal_service::metrics::prometheus_client::metrics::{counter::Counter, gauge:
 use tokio::sync::watch;
 
 use super::ProposerStats;
-use crate::games::Outcome;
 
 const GWEI: u64 = 1_000_000_000;
 
@@ -38,7 +37,7 @@ impl Recorder {
             stats,
             created: counter("games_created", "Games created"),
             resolved: counter("games_resolved", "Games resolved"),
-            paid: counter("games_paid", "Games that ended with the bond paid"),
+            paid: counter("games_paid", "Games whose bond was paid back"),
             lost: counter("games_lost", "Games that a challenger won"),
             paid_gwei: counter("bonds_paid_gwei", "Bonds paid back, in gwei"),
             failed: counter("failed_transactions", "Transactions refused, reverted or given up"),
@@ -57,21 +56,20 @@ impl Recorder {
         self.stats.send_modify(|stats| stats.resolved += 1);
     }
 
-    /// A bond came back.
+    /// The bond of a game came back.
     pub(crate) fn paid(&self, wei: U256) {
+        self.paid.inc();
         self.paid_gwei.inc_by((wei / U256::from(GWEI)).saturating_to());
-        self.stats.send_modify(|stats| stats.paid_wei = stats.paid_wei.saturating_add(wei));
+        self.stats.send_modify(|stats| {
+            stats.paid += 1;
+            stats.paid_wei = stats.paid_wei.saturating_add(wei);
+        });
     }
 
-    pub(crate) fn finished(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Paid => self.paid.inc(),
-            Outcome::Lost => self.lost.inc(),
-        };
-        self.stats.send_modify(|stats| match outcome {
-            Outcome::Paid => stats.paid += 1,
-            Outcome::Lost => stats.lost += 1,
-        });
+    /// A challenger won a game.
+    pub(crate) fn lost(&self) {
+        self.lost.inc();
+        self.stats.send_modify(|stats| stats.lost += 1);
     }
 
     pub(crate) fn failed(&self) {

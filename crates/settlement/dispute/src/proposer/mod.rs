@@ -27,6 +27,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+
 use alloy_primitives::{Address, U256};
 use opal_protocol::ConfigError;
 use opal_service::http::HttpError;
@@ -35,7 +37,6 @@ use opal_service::metrics as service_metrics;
 use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
 use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
 use tokio::sync::{mpsc, watch};
-use tracing::info;
 
 pub use args::ProposerArgs;
 pub use config::ProposerConfig;
@@ -164,7 +165,7 @@ pub struct ProposerStats {
     pub unfinished: u64,
     /// Games resolved.
     pub resolved: u64,
-    /// Games that ended with the bond paid.
+    /// Games whose bond was paid back.
     pub paid: u64,
     /// Games that a challenger won.
     pub lost: u64,
@@ -179,6 +180,7 @@ pub struct ProposerStats {
 pub struct Proposer {
     stats: watch::Receiver<ProposerStats>,
     rpc: Option<RpcHandle>,
+    metrics: Option<SocketAddr>,
 }
 
 impl Proposer {
@@ -192,11 +194,13 @@ impl Proposer {
             Some(addr) => Some(RpcEndpoint::bind(RpcServerConfig::new(addr, "--rpc.port"))?),
             None => None,
         };
-        if let (Some(metrics), Some(addr)) = (&config.metrics, config.metrics_server) {
-            let stop = shutdown.token();
-            let addr = service_metrics::serve(metrics.clone(), addr, "--metrics.port", stop)?;
-            info!(target: TARGET, url = %format!("http://{addr}/metrics"), "metrics");
-        }
+        let metrics = match (&config.metrics, config.metrics_server) {
+            (Some(metrics), Some(addr)) => {
+                let stop = shutdown.token();
+                Some(service_metrics::serve(metrics.clone(), addr, "--metrics.port", stop)?)
+            }
+            _ => None,
+        };
         let connector = session::Connector::new(config)?;
         let session = match connector.connect().await {
             Ok(session) => Some(session),
@@ -209,7 +213,7 @@ impl Proposer {
         let rpc = rpc.map(|endpoint| endpoint.serve(rpc::module(commands))).transpose()?;
         let stop = shutdown.token();
         shutdown.spawn_critical("proposer", run::run(connector, session, stats, inbox, stop));
-        Ok(Self { stats: receiver, rpc })
+        Ok(Self { stats: receiver, rpc, metrics })
     }
 
     /// What the proposer has done, as it changes.
@@ -220,5 +224,10 @@ impl Proposer {
     /// The admin RPC, where one was asked for.
     pub const fn rpc(&self) -> Option<&RpcHandle> {
         self.rpc.as_ref()
+    }
+
+    /// Where the metrics are served, if they were asked for.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.metrics.map(|addr| format!("http://{addr}/metrics"))
     }
 }

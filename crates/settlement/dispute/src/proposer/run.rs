@@ -82,10 +82,14 @@ struct Service {
     demanded: bool,
     recorder: Recorder,
     head: L1Head,
+    /// Length of the factory's list.
+    count: u64,
     /// The L1 block that the node must have read first.
     sync_target: Option<u64>,
     waits_for_sync: bool,
     creating: bool,
+    /// Why the last look created no game.
+    hold: Option<Hold>,
     /// The block that has its game from someone else.
     exists: Option<u64>,
     roots: WithdrawalRoots,
@@ -128,9 +132,11 @@ impl Service {
             demanded: false,
             recorder: Recorder::new(stats, config.metrics.as_ref()),
             head: L1Head::default(),
+            count: 0,
             sync_target: None,
             waits_for_sync: config.wait_node_sync,
             creating: false,
+            hold: None,
             exists: None,
             roots: WithdrawalRoots::default(),
             jobs: FuturesUnordered::new(),
@@ -210,9 +216,12 @@ impl Service {
                 None
             }
         };
-        if let Some(hold) = hold {
-            debug!(target: TARGET, reason = %hold, "no game now");
+        if let Some(reason) = hold
+            && hold != self.hold
+        {
+            debug!(target: TARGET, %reason, "no game now");
         }
+        self.hold = hold;
         let ledger = self.ledger.as_ref();
         let newest = ledger.and_then(Ledger::newest).map(|game| game.l2_block);
         self.recorder.state(newest, ledger.map_or(0, Ledger::unfinished));
@@ -229,7 +238,7 @@ impl Service {
             Some(_) => true,
             None => false,
         };
-        self.head = head;
+        (self.head, self.count) = (head, count);
         if !same_games {
             if self.ledger.is_some() {
                 warn!(target: TARGET, "games vanished from L1: reading the factory's list again");
@@ -301,11 +310,14 @@ impl Service {
             Step::Search(index) => ledger.resolved_from(&game, index),
             Step::Done(outcome) => {
                 ledger.finished(&game);
-                self.recorder.finished(outcome);
                 match outcome {
                     Outcome::Paid => debug!(target: TARGET, game = %game.address, "game finished"),
                     Outcome::Lost => error!(target: TARGET, game = %game.address,
                         l2_block = game.l2_block, "the challenger won, and the bond is lost"),
+                }
+                // What was over before the first look was counted by an earlier run.
+                if outcome == Outcome::Lost && tracked.looked_at {
+                    self.recorder.lost();
                 }
             }
             Step::Act(action) => match self.session.source.transactions(tracked, action).await {
@@ -372,7 +384,7 @@ impl Service {
     async fn judge(&mut self, target: &L2BlockRef) -> Result<Option<Hold>, Failure> {
         let pace = self.connector.config.pace;
         let now = self.head.timestamp();
-        let count = self.session.source.count().await?;
+        let count = self.count;
         let Some(ledger) = self.ledger.as_ref().filter(|l| l.is_known(count, pace.interval, now))
         else {
             return Ok(Some(Hold::Searching));

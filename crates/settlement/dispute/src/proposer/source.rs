@@ -17,6 +17,8 @@ const CONCURRENT: usize = 8;
 const CLAIMS_PER_TRANSACTION: u64 = 256;
 /// Gas for a transaction that can't be tried out beforehand.
 const BLIND_GAS: u64 = 1_000_000;
+/// The same for `resolve`, which notes the outcome: about 40,000.
+const RESOLVE_GAS: u64 = 200_000;
 
 /// An entry of the factory's list.
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +162,10 @@ impl Source {
         };
         Ok(match action {
             // At the tip it would be refused, for the claim is not resolved there.
-            Action::ResolveWhole => vec![first, blind(tracked.game.address, &resolve)],
+            Action::ResolveWhole => {
+                let resolve = blind(tracked.game.address, &resolve);
+                vec![first, TxCandidate { gas_limit: Some(RESOLVE_GAS), ..resolve }]
+            }
             _ => vec![first],
         })
     }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod contracts;
 mod service;
 mod start;
 mod world;

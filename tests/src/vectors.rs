@@ -20,9 +20,10 @@
 //! | `evm`, `exec`, `fees` | opal-evm |
 //! | `engine`, `rpc` (transactions and receipts) | opal-execution |
 //! | `rpc` (what an L1 and a beacon node answer), `blobs` (a beacon node's sidecars) | opal-da |
+//! | `withdrawals` | opal-dispute |
 //!
 //! Not read yet, for the layers that will read them do not exist: `faultproof`, `fp-witness`,
-//! `interop`, `p2p`, `vm`, `withdrawals`.
+//! `interop`, `p2p`, `vm`.
 
 use std::any::type_name;
 use std::collections::BTreeMap;

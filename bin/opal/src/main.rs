@@ -4,6 +4,7 @@
 mod banner;
 mod batcher;
 mod bench;
+mod bridge;
 mod chains;
 mod data_dir;
 mod db;
@@ -56,6 +57,8 @@ enum Command {
     Proposer(Box<proposer::Args>),
     /// Deploy a rollup's contracts to an L1, and check what is there.
     Deploy(Box<deploy::DeployArgs>),
+    /// Deposit to an OP chain, withdraw from it, and see withdrawals through.
+    Bridge(Box<bridge::BridgeArgs>),
     /// Derive payload attributes from recorded L1 data, and compare them with known L2 blocks.
     Derive(Box<derive::DeriveArgs>),
     /// List the chains that Opal has built in, or tell what is known of one.
@@ -109,6 +112,7 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             Command::Batcher(args) => batcher::run(*args, shutdown).await.map(Some),
             Command::Proposer(args) => proposer::run(*args, shutdown).await.map(Some),
             Command::Deploy(args) => deploy::run(*args).await.map(|()| None),
+            Command::Bridge(args) => bridge::run(*args).await.map(|()| None),
             Command::Derive(args) => derive::run(*args).await.map(|()| None),
             Command::Chains(args) => chains::run(&args).map(|text| {
                 // A reader that has seen enough is no error.

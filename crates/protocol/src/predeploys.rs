@@ -14,6 +14,8 @@ pub const GAS_PRICE_ORACLE: Address = address!("42000000000000000000000000000000
 pub const L2_STANDARD_BRIDGE: Address = address!("4200000000000000000000000000000000000010");
 /// Receives priority fees.
 pub const SEQUENCER_FEE_VAULT: Address = address!("4200000000000000000000000000000000000011");
+/// Bridge of ERC-721 tokens, L2 side.
+pub const L2_ERC721_BRIDGE: Address = address!("4200000000000000000000000000000000000014");
 /// L1 block attributes.
 pub const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
 /// Withdrawals; its storage root enters the output root.

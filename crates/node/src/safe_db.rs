@@ -15,6 +15,9 @@
 //! again. Any other damage is an error. Going back cuts the file and syncs it before anything is
 //! appended.
 //!
+//! [`SafeDb::in_memory`] keeps the same bytes for the life of the process, for chains that live no
+//! longer.
+//!
 //! What is recorded follows from L1 data alone, so records stay true as long as their L1 blocks are
 //! canonical, whatever the safe head does: a node that derives again what it has derived before
 //! finds its records confirmed and writes nothing.
@@ -96,10 +99,18 @@ pub struct SafeDb {
     inner: Mutex<Inner>,
 }
 
+/// The bytes of the database.
+#[derive(Debug)]
+enum Content {
+    File(File),
+    /// Header and records, as in a file.
+    Memory(Vec<u8>),
+}
+
 #[derive(Debug)]
 struct Inner {
-    file: File,
-    /// Records in the file.
+    content: Content,
+    /// Records in the content.
     len: u64,
     /// The record of the L1 block that derivation reads now.
     open: Option<SafeHeadRecord>,
@@ -166,8 +177,18 @@ impl SafeDb {
             records
         };
         info!(target: "opal::node", path = %path.display(), records = len, "safe head database");
+        Ok(Self::new(path, Content::File(file), len))
+    }
+
+    /// An empty database that ends with the process; 84 bytes for each L1 block that moves the safe
+    /// head.
+    pub fn in_memory() -> Self {
+        Self::new(PathBuf::from("in memory"), Content::Memory(vec![0; RECORD]), 0)
+    }
+
+    const fn new(path: PathBuf, content: Content, len: u64) -> Self {
         let inner = Inner {
-            file,
+            content,
             len,
             open: None,
             before: None,
@@ -175,7 +196,7 @@ impl SafeDb {
             broken_end: false,
             failed: false,
         };
-        Ok(Self { path, inner: Mutex::new(inner) })
+        Self { path, inner: Mutex::new(inner) }
     }
 
     /// The newest record at or before an L1 block number.
@@ -290,7 +311,7 @@ impl SafeDb {
     #[cfg(test)]
     pub(crate) fn break_writes(&self) {
         if let Ok(file) = File::open(&self.path) {
-            self.lock().file = file;
+            self.lock().content = Content::File(file);
         }
     }
 
@@ -315,12 +336,56 @@ impl Drop for SafeDb {
     }
 }
 
+impl Content {
+    fn read_at(&mut self, out: &mut [u8; RECORD], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => {
+                file.seek(SeekFrom::Start(offset))?;
+                file.read_exact(out)
+            }
+            Self::Memory(bytes) => {
+                let found = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                let found = found.and_then(|rest| rest.first_chunk());
+                *out = *found.ok_or(io::ErrorKind::UnexpectedEof)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes at the end, which is at this offset; what is written lasts when this returns.
+    fn write_at(&mut self, record: &[u8; RECORD], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => {
+                file.seek(SeekFrom::Start(offset))?;
+                file.write_all(record)?;
+                file.sync_data()
+            }
+            Self::Memory(bytes) => {
+                bytes.extend_from_slice(record);
+                Ok(())
+            }
+        }
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => {
+                file.set_len(len)?;
+                file.sync_data()
+            }
+            Self::Memory(bytes) => {
+                bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Inner {
     fn read(&mut self, index: u64, path: &Path) -> Result<SafeHeadRecord, SafeDbError> {
         let mut bytes = [0; RECORD];
-        self.file
-            .seek(SeekFrom::Start(file_end(index)))
-            .and_then(|_| self.file.read_exact(&mut bytes))
+        self.content
+            .read_at(&mut bytes, file_end(index))
             .map_err(|error| SafeDbError::Io { path: path.to_owned(), error })?;
         decode(&bytes, index).ok_or_else(|| SafeDbError::Damaged {
             path: path.to_owned(),
@@ -386,9 +451,8 @@ impl Inner {
             return Ok(());
         }
         let len = len.min(self.len);
-        self.file
-            .set_len(file_end(len))
-            .and_then(|()| self.file.sync_data())
+        self.content
+            .cut(file_end(len))
             .map_err(|error| SafeDbError::Io { path: path.to_owned(), error })?;
         self.len = len;
         self.broken_end = false;
@@ -397,9 +461,7 @@ impl Inner {
 
     fn append(&mut self, record: &SafeHeadRecord) -> io::Result<()> {
         self.broken_end = true;
-        self.file.seek(SeekFrom::Start(file_end(self.len)))?;
-        self.file.write_all(&encode(record, self.len))?;
-        self.file.sync_data()?;
+        self.content.write_at(&encode(record, self.len), file_end(self.len))?;
         self.broken_end = false;
         self.len += 1;
         Ok(())

@@ -203,7 +203,14 @@ fn other_chains_files_and_processes_are_refused() {
     }
 }
 
-/// Random stories of appends, re-derivation, resets, flushes, restarts and crashes against a map.
+/// Does the same with the database in memory, while there is one.
+fn both(db: &SafeDb, memory: &Option<SafeDb>, act: impl Fn(&SafeDb) -> Result<(), SafeDbError>) {
+    act(db).unwrap();
+    memory.iter().for_each(|memory| act(memory).unwrap());
+}
+
+/// Random stories of appends, re-derivation, resets, flushes, restarts and crashes against a map; the
+/// database in memory goes along until the first crash.
 #[test]
 fn it_behaves_as_a_map() {
     let mut seed = 1u64;
@@ -214,6 +221,7 @@ fn it_behaves_as_a_map() {
     for _ in 0..12 {
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path());
+        let mut memory = Some(SafeDb::in_memory());
         let mut model: BTreeMap<u64, SafeHeadRecord> = BTreeMap::new();
         // The state that is durable: a crash goes back to it.
         let mut durable = model.clone();
@@ -232,14 +240,13 @@ fn it_behaves_as_a_map() {
                     let l1_block = if same { model[&l1].l1_block } else { id(l1, fork) };
                     let safe_head = id(l2 + 1 + random(5), fork);
                     let new = SafeHeadRecord { l1_block, safe_head };
-                    db.record(new).unwrap();
+                    both(&db, &memory, |db| db.record(new));
                     model.insert(l1, new);
                 }
                 7 => {
                     // An L1 reorg: the file is cut, then another chain goes on.
-                    db.flush().unwrap();
                     let keep = random(model.len() as u64 + 1) as usize;
-                    db.truncate(keep as u64).unwrap();
+                    both(&db, &memory, |db| db.flush().and_then(|()| db.truncate(keep as u64)));
                     model = model.into_iter().take(keep).collect();
                     durable = model.clone();
                     fork += 1;
@@ -250,19 +257,19 @@ fn it_behaves_as_a_map() {
                     let l2 = random(l2 + 2);
                     fork += 1;
                     let new = SafeHeadRecord { l1_block: id(l1, fork), safe_head: id(l2, fork) };
-                    db.record(new).unwrap();
-                    db.flush().unwrap();
+                    both(&db, &memory, |db| db.record(new).and_then(|()| db.flush()));
                     model.retain(|n, r| *n < l1 && r.safe_head.number < l2);
                     model.insert(l1, new);
                     durable = model.clone();
                 }
                 9 => {
-                    db.flush().unwrap();
+                    both(&db, &memory, SafeDb::flush);
                     durable = model.clone();
                 }
                 10 => {
                     drop(db);
                     db = open(dir.path());
+                    memory.iter().for_each(|db| db.flush().unwrap());
                     durable = model.clone();
                 }
                 _ => {
@@ -277,13 +284,14 @@ fn it_behaves_as_a_map() {
                     )
                     .unwrap();
                     db = open(dir.path());
+                    memory = None;
                     model = durable.clone();
                 }
             }
             let highest = model.last_key_value().map_or(0, |(n, _)| *n) + 2;
             for number in [random(highest + 1), random(highest + 1), highest, u64::MAX] {
                 let expected = model.range(..=number).next_back().map(|(_, r)| *r);
-                assert_eq!(db.at_l1(number).unwrap(), expected);
+                both(&db, &memory, |db| db.at_l1(number).map(|at| assert_eq!(at, expected)));
             }
         }
     }

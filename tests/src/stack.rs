@@ -90,6 +90,21 @@ pub fn opal(args: &[&str]) -> Command {
     command
 }
 
+/// The same command where no file may have more than so many KiB: a disk that takes no more.
+pub fn with_small_files(command: &Command, kib: u32) -> Command {
+    // Without the trap the system kills whoever writes beyond the limit, which is counted in halves.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", 2 * kib);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
 /// Arguments that let the system choose every port.
 pub const FREE_PORTS: [&str; 12] = [
     "--l1-port",
@@ -129,6 +144,16 @@ impl Rollup {
             started.elapsed().as_secs_f64()
         ));
         Self { process, dir }
+    }
+
+    /// Repeats `probe` until it gives something; panics when the process ends or time is up.
+    pub fn wait_for<T>(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        mut probe: impl FnMut() -> Option<T>,
+    ) -> T {
+        self.process.wait_for(what, deadline, |_| probe())
     }
 
     /// The folder with the files of `--out`.

@@ -12,7 +12,7 @@ use opal_tests::process::{Ended, Process};
 use opal_tests::rpc;
 use opal_tests::stack::{
     FREE_PORTS, Rollup, alone, opal, proposer_command, separate_execution, separate_node,
-    separate_proposer, separate_rollup_node,
+    separate_proposer, separate_rollup_node, with_small_files,
 };
 use serde_json::json;
 
@@ -29,6 +29,7 @@ fn third_party_clients_on_the_default_rollup() {
         clients.run("l2.mjs", dir, &[]);
         clients.run("rpc.mjs", dir, &[]);
         clients.run_python("rpc.py", dir);
+        clients.run("traces.mjs", dir, &[]);
         clients.run("deposits.mjs", dir, &[]);
         clients.run("cast.mjs", dir, &[]);
         clients.run("burst.mjs", dir, &[]);
@@ -273,6 +274,49 @@ fn a_separate_proposer_sees_its_games_through() {
         proposer.interrupt(Duration::from_secs(5));
     });
     rollup.stop();
+}
+
+/// A rollup with a data directory is killed, then finds a disk that takes no more, and goes on all the
+/// same.
+#[test]
+fn a_rollup_with_a_data_directory_survives_kill_nine_and_a_full_disk() {
+    const SOON: Duration = Duration::from_secs(60);
+    let _turn = alone();
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let args = ["--l1-block-time", "1", "--data-dir", data];
+    let safe_block = |rollup: &mut Rollup, least: u64| {
+        let url = rollup.endpoint("verifierRpc");
+        rollup.wait_for("a block is safe on the verifier", SOON, || {
+            rpc::block(&url, "safe").filter(|(number, _)| *number >= least)
+        })
+    };
+    let mut rollup = Rollup::up(&args);
+    let safe = safe_block(&mut rollup, 2);
+    let l1 = rpc::block(&rollup.endpoint("l1Rpc"), "latest").unwrap();
+    // Kills it.
+    drop(rollup);
+
+    let mut command = opal(&["up"]);
+    command.args(FREE_PORTS).args(args);
+    let mut full = with_small_files(&command, 4);
+    let ended = Process::start("opal up on a full disk", &mut full).wait(SOON);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    for words in ["error: ", data, "limits the size of files"] {
+        assert!(ended.stderr.contains(words), "no {words:?} in\n{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+
+    let mut rollup = Rollup::up(&args);
+    for name in ["l2Rpc", "verifierRpc"] {
+        let found = rpc::block(&rollup.endpoint(name), &format!("{:#x}", safe.0));
+        assert_eq!(found.as_ref(), Some(&safe), "{name} has lost what was safe");
+    }
+    let found = rpc::block(&rollup.endpoint("l1Rpc"), &format!("{:#x}", l1.0));
+    assert_eq!(found, Some(l1), "the L1 has lost its block");
+    safe_block(&mut rollup, safe.0 + 3);
+    rollup.stop();
+    up_refused(&["--l2-block-time", "2", "--data-dir", data], &["--data-dir", "--l2-block-time 1"]);
 }
 
 /// Runs `opal` to an end that must come soon.

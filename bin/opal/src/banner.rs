@@ -1,7 +1,7 @@
 //! What `opal up` prints when everything answers.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opal_devnet::Devnet;
 
@@ -36,6 +36,20 @@ fn text(devnet: &Devnet, secret_mnemonic: bool, took: Duration) -> String {
     row(&mut out, "verifier", endpoints.verifier_rpc.as_ref());
     row(&mut out, "its rollup RPC", endpoints.verifier_rollup_rpc.as_ref());
     row(&mut out, "metrics", endpoints.metrics.as_ref());
+    if let Some(kept) = &devnet.kept {
+        let _ = writeln!(out, "Data in {}", kept.path().display());
+        let from = devnet.started_from;
+        if from.number > 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let missed = now.saturating_sub(from.timestamp) / rollup.block_time.max(1);
+            let _ = write!(out, "    went on from L2 block {}", from.number);
+            // One or two are what a restart costs.
+            let _ = match missed {
+                0..=2 => writeln!(out),
+                _ => writeln!(out, "; {missed} blocks were due meanwhile and are built now"),
+            };
+        }
+    }
 
     let _ = writeln!(out, "\nContracts on L1");
     for (name, address) in devnet.addresses.named() {
@@ -54,7 +68,10 @@ fn text(devnet: &Devnet, secret_mnemonic: bool, took: Duration) -> String {
     if !secret_mnemonic {
         let _ = writeln!(out, "    These keys are public: never send real money to them.");
     }
-    let _ = write!(out, "\nCtrl-C stops everything.");
+    let _ = match devnet.kept {
+        Some(_) => write!(out, "\nCtrl-C stops everything; the same command goes on with it."),
+        None => write!(out, "\nCtrl-C stops everything."),
+    };
     out
 }
 

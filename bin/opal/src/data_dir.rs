@@ -22,6 +22,12 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
+    /// The one that is named, or else the usual one.
+    pub(crate) fn new(named: Option<PathBuf>) -> Self {
+        let usual = || std::env::var_os("OPAL_DATA_DIR").filter(|path| !path.is_empty());
+        Self { data_dir: named.or_else(|| usual().map(PathBuf::from)) }
+    }
+
     /// The directory itself.
     pub(crate) fn path(&self) -> eyre::Result<PathBuf> {
         if let Some(dir) = &self.data_dir {

@@ -148,7 +148,12 @@ async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {
             if service {
                 // The error is the last thing on the screen.
                 shutdown.trigger("start failed");
-                shutdown.stopped(GRACE).await;
+                let reason = shutdown.stopped(GRACE).await;
+                // A task that failed meanwhile is the cause of whatever the start has met.
+                if let StopReason::TaskFailed { .. } = reason {
+                    tool::note(&format!("error: {reason}"));
+                    return ExitCode::from(reason.exit_code());
+                }
             }
             fail(&error)
         }

@@ -76,8 +76,9 @@ pub(crate) struct UpArgs {
         value_parser = fork_offset
     )]
     fork_offsets: Vec<(Hardfork, u64)>,
-    #[command(flatten)]
-    upgrades: UpgradesDir,
+    /// Directory of the upgrade bundles [default: `upgrades` in the data directory].
+    #[arg(long, env = "OPAL_UPGRADES", value_name = "DIR")]
+    upgrades: Option<PathBuf>,
     /// Where batches go.
     #[arg(long, env = "OPAL_UP_DA", value_enum, default_value_t = DataAvailabilityType::Blobs)]
     da: DataAvailabilityType,
@@ -85,6 +86,10 @@ pub(crate) struct UpArgs {
     /// Mnemonic of the prefunded accounts and of the roles [default: the well-known test mnemonic].
     #[arg(long, env = "OPAL_UP_MNEMONIC", hide_env_values = true, value_name = "WORDS")]
     mnemonic: Option<Secret>,
+    /// Keep both chains in this directory; the next start with it goes on where this one stopped.
+    /// Without it everything is in memory.
+    #[arg(long, visible_alias = "datadir", env = "OPAL_UP_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Write rollup.json, genesis.json, addresses.json and endpoints.json here.
     #[arg(long, env = "OPAL_UP_OUT", value_name = "DIR")]
     out: Option<PathBuf>,
@@ -201,13 +206,14 @@ impl TryFrom<UpArgs> for UpConfig {
             // Without forks to come there is nothing to look for.
             upgrades: match args.fork_offsets.is_empty() && args.deployment.is_none() {
                 true => PathBuf::new(),
-                false => args.upgrades.path()?,
+                false => UpgradesDir::new(args.upgrades, args.data_dir.clone()).path()?,
             },
             fork_offsets: args.fork_offsets.into_iter().collect(),
             da: args.da,
             accounts,
             verifier: !args.no_verifier,
             proposer: !args.no_proposer,
+            data_dir: args.data_dir,
             out: args.out,
         })
     }

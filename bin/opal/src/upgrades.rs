@@ -26,6 +26,11 @@ pub(crate) struct UpgradesDir {
 }
 
 impl UpgradesDir {
+    /// The one that is named, or that in the data directory that is named, or in the usual one.
+    pub(crate) fn new(upgrades: Option<PathBuf>, data_dir: Option<PathBuf>) -> Self {
+        Self { upgrades, data: DataDir::new(data_dir) }
+    }
+
     /// The directory.
     pub(crate) fn path(&self) -> eyre::Result<PathBuf> {
         match &self.upgrades {

@@ -9,13 +9,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_genesis::Genesis;
 use opal_da::{Batcher, BatcherConfig, BlockTag, DataAvailabilityType, L1Client};
 use opal_dispute::{Proposer, ProposerConfig};
-use opal_execution::Chain;
 use opal_execution::rpc::RpcConfig;
+use opal_execution::{Chain, ChainConfig, ChainSpec, Journal, StorageConfig, keep_pool};
 use opal_governance::transactions::{Event, Progress};
 use opal_governance::{Addresses, Deployment, DevAccounts, DevRole, Intent};
 use opal_node::SequencerConfig;
+use opal_node::safe_db::SafeDb;
 use opal_node::{FullNode, FullNodeConfig, NodeConfig, SyncStatus, full};
-use opal_protocol::{Hardfork, RollupConfig, UpgradeBundles};
+use opal_protocol::{Hardfork, L2BlockRef, RollupConfig, UpgradeBundles};
 use opal_service::keys::Key;
 use opal_service::metrics::{self, Metrics};
 use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
@@ -27,11 +28,16 @@ use url::Url;
 
 use crate::deployed::{Deployed, DeployedError};
 use crate::files::{self, Endpoints, FileError, Files};
+use crate::kept::{Beginning, Kept, KeptError, Settings};
 use crate::l1::{EmbeddedL1, L1Config};
 use crate::status;
 
 /// How long the first L2 block may take before the start counts as failed.
 const FIRST_BLOCK_DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes of a node's state that stay in memory, about, where the rollup is kept on disk.
+const STATE_MEMORY: u64 = 128 << 20;
+/// How often the transactions that wait are written, where the rollup is kept.
+const POOL_JOURNAL: Duration = Duration::from_secs(60);
 
 /// The rollup to start.
 #[derive(Debug)]
@@ -58,6 +64,9 @@ pub struct UpConfig {
     pub verifier: bool,
     /// Whether output roots are proposed on L1, so that withdrawals can be proven.
     pub proposer: bool,
+    /// Data directory that keeps both chains, where a rollup that was started with it before goes
+    /// on; `None` keeps all in memory.
+    pub data_dir: Option<PathBuf>,
     /// Where to write the files that other processes need.
     pub out: Option<PathBuf>,
 }
@@ -122,6 +131,9 @@ pub enum UpError {
     /// `--out` can't be written.
     #[error("--out: {0}")]
     Out(#[from] FileError),
+    /// The rollup cannot be kept, or the one that was kept cannot go on.
+    #[error("--data-dir: {0}")]
+    Kept(#[from] KeptError),
     /// The upgrade transactions of a fork that activates after genesis are not there.
     #[error("--upgrades: {0}")]
     Upgrades(#[from] UpgradesError),
@@ -148,9 +160,12 @@ pub enum UpError {
         /// Why.
         error: opal_node::NodeError,
     },
-    /// The L2 genesis describes no chain.
-    #[error("L2 {0}")]
-    L2Genesis(#[from] opal_execution::ChainError),
+    /// The L2 genesis describes no chain, or a chain's data cannot be used.
+    #[error("L2: {0}")]
+    L2Chain(#[from] opal_execution::ChainError),
+    /// The L2 genesis has no usable rules.
+    #[error("L2 genesis: {0}")]
+    L2Rules(#[from] opal_execution::SpecError),
     /// The batcher did not start.
     #[error("batcher: {0}")]
     Batcher(#[from] opal_da::BatcherError),
@@ -186,6 +201,10 @@ pub struct Devnet {
     pub batcher: Batcher,
     /// The proposer, where one runs.
     pub proposer: Option<Proposer>,
+    /// The directory that keeps the rollup, where there is one.
+    pub kept: Option<Kept>,
+    /// Where the L2 chain stood at the start: genesis, unless the rollup was kept.
+    pub started_from: L2BlockRef,
 }
 
 /// The L1 as the rollup sees it, and the genesis that goes with it.
@@ -240,24 +259,43 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         None => None,
     };
 
-    let base = lay_foundation(&config, shutdown).await?;
+    let kept = config.data_dir.as_deref().map(Kept::open).transpose()?;
+    let base = lay_foundation(&config, kept.as_ref(), shutdown).await?;
     let l1 = base.client.clone();
 
     let start_node = |name, ports: NodePorts, sequencer| {
-        let node = NodeConfig {
-            name,
-            rollup: base.rollup.clone(),
-            sequencer,
-            l1_conf_depth: 0,
-            l1_poll_interval: poll_interval(&config.l1),
-            rpc_admin: true,
-            safe_db: None,
-            record: None,
-            allow_no_beacon: true,
-        };
-        let (l1, metrics, genesis) = (l1.clone(), &metrics, &base.l2_genesis);
+        let (l1, metrics, base, kept) = (l1.clone(), &metrics, &base, kept.as_ref());
+        let l1_poll_interval = poll_interval(&config.l1);
         async move {
-            let chain = Chain::from_genesis(genesis)?;
+            let dir = kept.map(|kept| kept.node(name));
+            let chain = open_chain(base.l2_genesis.clone(), dir.clone()).await?;
+            let failed = |error| UpError::Node { name, error };
+            let safe_db = match &dir {
+                Some(dir) => SafeDb::open(
+                    &dir.join("safe-heads"),
+                    base.rollup.l2_chain_id,
+                    base.rollup.genesis.l2.hash,
+                )
+                .map_err(|error| failed(error.into()))?,
+                None => SafeDb::in_memory(),
+            };
+            if let Some(dir) = dir {
+                let journal = Journal::new(dir.join(Journal::FILE));
+                let stop = shutdown.token().cancelled_owned();
+                let kept = keep_pool(chain.clone(), journal, POOL_JOURNAL, stop);
+                shutdown.spawn(format!("{name} pool journal"), kept);
+            }
+            let node = NodeConfig {
+                name,
+                rollup: base.rollup.clone(),
+                sequencer,
+                l1_conf_depth: 0,
+                l1_poll_interval,
+                rpc_admin: true,
+                safe_db: Some(Arc::new(safe_db)),
+                record: None,
+                allow_no_beacon: true,
+            };
             let full = FullNodeConfig {
                 node,
                 chain,
@@ -267,13 +305,12 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
                 ipc: None,
                 rollup_rpc: ports.rollup,
             };
-            full::start(full, l1, metrics, shutdown)
-                .await
-                .map_err(|error| UpError::Node { name, error })
+            full::start(full, l1, metrics, shutdown).await.map_err(failed)
         }
     };
     let sequencer =
         start_node("sequencer", sequencer_ports, Some(SequencerConfig::default())).await?;
+    let started_from = sequencer.node.status().borrow().unsafe_l2;
     let verifier = match verifier_ports {
         Some(ports) => Some(start_node("verifier", ports, None).await?),
         None => None,
@@ -295,7 +332,7 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         false => None,
     };
 
-    first_block(sequencer.node.status(), shutdown).await?;
+    first_block(sequencer.node.status(), started_from.number, shutdown).await?;
     if let Some(dir) = &config.out {
         let files = Files {
             rollup: &base.rollup,
@@ -323,64 +360,119 @@ pub async fn start(config: UpConfig, shutdown: &Shutdown) -> Result<Devnet, UpEr
         l1: base.embedded,
         batcher,
         proposer,
+        kept,
+        started_from,
     })
 }
 
+/// A node's chain, in its folder or in memory.
+async fn open_chain(genesis: Genesis, dir: Option<PathBuf>) -> Result<Arc<Chain>, UpError> {
+    let Some(dir) = dir else { return Ok(Chain::from_genesis(&genesis)?) };
+    let storage =
+        StorageConfig { state_memory: STATE_MEMORY, ..StorageConfig::new(dir.join("chain")) };
+    // Blocks of the journal are executed again, which takes its time.
+    let opening = tokio::task::spawn_blocking(move || {
+        let spec = ChainSpec::from_genesis(&genesis)?;
+        Ok(Chain::open(spec, &genesis, ChainConfig::default(), storage)?)
+    });
+    match opening.await {
+        Ok(chain) => chain,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Starts the embedded L1 with the contracts in its genesis, or finds or deploys them on the given
-/// L1.
-async fn lay_foundation(config: &UpConfig, shutdown: &Shutdown) -> Result<Foundation, UpError> {
-    match &config.l1 {
+/// L1. A rollup that was kept goes on with what it began with.
+async fn lay_foundation(
+    config: &UpConfig,
+    kept: Option<&Kept>,
+    shutdown: &Shutdown,
+) -> Result<Foundation, UpError> {
+    let settings = Settings::of(config);
+    let before = kept.map(|kept| kept.load(&settings)).transpose()?.flatten();
+    let is_new = before.is_none();
+    let keep = |beginning: &Beginning| match kept {
+        Some(kept) if is_new => kept.save(&settings, beginning),
+        _ => Ok(()),
+    };
+    let (embedded, rpc, beacon, client, beginning) = match &config.l1 {
         L1Choice::Embedded { block_time, safe_lag, finality_lag } => {
             let (intent, upgrades) = intent(config)?;
-            // Genesis lies one block back, so that the first block of each layer is due at once.
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            let timestamp = now.saturating_sub((*block_time).max(config.l2_block_time));
-            let mut genesis = opal_governance::devnet_genesis(&intent, timestamp)?;
-            genesis.rollup_config.upgrades = upgrades;
+            let mut beginning = match before {
+                Some(before) => before,
+                None => begin_both(&intent, (*block_time).max(config.l2_block_time))?,
+            };
+            keep(&beginning)?;
+            beginning.rollup.upgrades = upgrades;
             let address = |port| SocketAddr::new(config.host, port);
             let l1 = EmbeddedL1::start(
                 L1Config {
-                    genesis: genesis.l1_genesis.clone(),
+                    // A beginning on an embedded L1 has its genesis.
+                    genesis: beginning.l1_genesis.clone().unwrap_or_default(),
                     block_time: *block_time,
                     safe_lag: *safe_lag,
                     finality_lag: *finality_lag,
                     rpc_addr: address(config.ports.l1),
                     beacon_addr: address(config.ports.l1_beacon),
+                    data_dir: kept.map(Kept::l1),
                 },
                 shutdown,
             )
             .await?;
             let (rpc, beacon) = (l1.rpc_url(), Some(l1.beacon_url()));
-            Ok(Foundation {
-                client: Arc::new(L1Client::connect(&rpc, beacon.as_ref()).await?),
-                rpc,
-                beacon,
-                embedded: Some(l1),
-                l1_genesis: Some(genesis.l1_genesis),
-                l2_genesis: genesis.l2_genesis,
-                rollup: Arc::new(genesis.rollup_config),
-                addresses: genesis.addresses,
-            })
+            let client = L1Client::connect(&rpc, beacon.as_ref()).await?;
+            (Some(l1), rpc, beacon, client, beginning)
         }
         L1Choice::External { rpc, beacon, contracts } => {
             // What the L1 lacks is said before anything is spent on it.
-            let client = Arc::new(L1Client::connect(rpc, beacon.as_ref()).await?);
-            let Deployed { rollup, l2_genesis, addresses } = match contracts {
-                Contracts::Deploy(key) => deploy(config, &client, rpc, key).await?,
-                Contracts::Deployed(dir) => find(config, rpc, dir).await?,
+            let client = L1Client::connect(rpc, beacon.as_ref()).await?;
+            let beginning = match contracts {
+                Contracts::Deploy(key) => {
+                    let (intent, upgrades) = intent(config)?;
+                    let mut beginning = match before {
+                        Some(before) => before,
+                        None => deploy(intent, &client, rpc, key).await?,
+                    };
+                    keep(&beginning)?;
+                    beginning.rollup.upgrades = upgrades;
+                    beginning
+                }
+                Contracts::Deployed(dir) => {
+                    let found = find(config, rpc, dir).await?;
+                    if let (Some(kept), Some(before)) = (kept, &before) {
+                        kept.expect_same(before, &found)?;
+                    }
+                    keep(&found)?;
+                    found
+                }
             };
-            Ok(Foundation {
-                embedded: None,
-                l1_genesis: None,
-                rpc: rpc.clone(),
-                beacon: beacon.clone(),
-                client,
-                l2_genesis,
-                rollup: Arc::new(rollup),
-                addresses,
-            })
+            (None, rpc.clone(), beacon.clone(), client, beginning)
         }
-    }
+    };
+    let Beginning { l1_genesis, l2_genesis, rollup, addresses } = beginning;
+    Ok(Foundation {
+        embedded,
+        l1_genesis,
+        rpc,
+        beacon,
+        client: Arc::new(client),
+        l2_genesis,
+        rollup: Arc::new(rollup),
+        addresses,
+    })
+}
+
+/// A rollup and the L1 below it, which begin `seconds` ago, so that the first block of each is due at
+/// once.
+fn begin_both(intent: &Intent, seconds: u64) -> Result<Beginning, UpError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let genesis = opal_governance::devnet_genesis(intent, now.saturating_sub(seconds))?;
+    Ok(Beginning {
+        l1_genesis: Some(genesis.l1_genesis),
+        l2_genesis: genesis.l2_genesis,
+        rollup: genesis.rollup_config,
+        addresses: genesis.addresses,
+    })
 }
 
 /// What the rollup shall be, and the upgrade transactions of the forks that it will see.
@@ -396,12 +488,11 @@ fn intent(config: &UpConfig) -> Result<(Intent, UpgradeBundles), UpError> {
 
 /// Deploys the contracts to the given L1.
 async fn deploy(
-    config: &UpConfig,
+    mut intent: Intent,
     client: &L1Client,
     rpc: &Url,
     key: &Key,
-) -> Result<Deployed, UpError> {
-    let (mut intent, upgrades) = intent(config)?;
+) -> Result<Beginning, UpError> {
     // Contracts of its own: the chain of an earlier run is gone, its proposals are of no use to
     // this one.
     intent.salt = client.block_ref(BlockTag::Latest).await?.hash;
@@ -414,13 +505,12 @@ async fn deploy(
     };
     let provider = http::provider(rpc)?;
     let deployed = opal_governance::deploy_to_l1(&provider, key, &intent, 1, &mut observer);
-    let Deployment { l2_genesis, rollup_config: mut rollup, addresses, .. } = deployed.await?;
-    rollup.upgrades = upgrades;
-    Ok(Deployed { rollup, l2_genesis, addresses })
+    let Deployment { l2_genesis, rollup_config: rollup, addresses, .. } = deployed.await?;
+    Ok(Beginning { l1_genesis: None, l2_genesis, rollup, addresses })
 }
 
 /// Reads what `opal deploy` has put on the given L1.
-async fn find(config: &UpConfig, rpc: &Url, dir: &Path) -> Result<Deployed, UpError> {
+async fn find(config: &UpConfig, rpc: &Url, dir: &Path) -> Result<Beginning, UpError> {
     let mut deployed = Deployed::read(dir)?;
     deployed.check_accounts(&config.accounts)?;
     let (provider, expected) = (http::provider(rpc)?, Some(deployed.rollup.l1_chain_id));
@@ -429,7 +519,8 @@ async fn find(config: &UpConfig, rpc: &Url, dir: &Path) -> Result<Deployed, UpEr
         .map_err(opal_governance::GovernanceError::from)?;
     load_upgrades(&config.upgrades, &mut deployed.rollup)?;
     require_upgrades(&config.upgrades, &deployed.rollup, deployed.rollup.genesis.l2_time)?;
-    Ok(deployed)
+    let Deployed { rollup, l2_genesis, addresses } = deployed;
+    Ok(Beginning { l1_genesis: None, l2_genesis, rollup, addresses })
 }
 
 /// The upgrade transactions of the forks that activate after genesis. They are loaded before there
@@ -487,11 +578,13 @@ async fn start_proposer(
     Ok(Proposer::start(proposer, shutdown).await?)
 }
 
+/// Waits for a block after the one with this number.
 async fn first_block(
     mut status: watch::Receiver<SyncStatus>,
+    started_from: u64,
     shutdown: &Shutdown,
 ) -> Result<(), UpError> {
-    let arrived = status.wait_for(|s| s.unsafe_l2.number > 0);
+    let arrived = status.wait_for(|s| s.unsafe_l2.number > started_from);
     tokio::select! {
         () = shutdown.cancelled() => Err(UpError::Stopped),
         result = tokio::time::timeout(FIRST_BLOCK_DEADLINE, arrived) => match result {

@@ -38,6 +38,7 @@ async fn start() -> Net {
         finality_lag: 8,
         rpc_addr: free_port(),
         beacon_addr: free_port(),
+        data_dir: None,
     };
     let l1 = EmbeddedL1::start(l1, &shutdown).await.unwrap();
     let proxy = Proxy::start(&l1.rpc_url()).await;

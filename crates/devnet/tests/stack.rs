@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opal_da::DataAvailabilityType;
 use opal_devnet::up::{self, Devnet, L1Choice, Ports, UpConfig};
+use opal_execution::Chain;
 use opal_governance::{DevAccounts, TEST_MNEMONIC};
 use opal_protocol::Hardfork;
 use opal_service::Shutdown;
@@ -34,6 +36,7 @@ fn config(da: DataAvailabilityType) -> UpConfig {
         accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
         verifier: true,
         proposer: true,
+        data_dir: None,
         out: None,
     }
 }
@@ -140,5 +143,91 @@ async fn a_sequencer_that_was_paused_catches_up() {
     }
     rpc(url, "admin_resetDerivationPipeline", json!([])).await.unwrap();
     until("derivation goes on after a reset", || (same_chain(&net) > blocks).then_some(())).await;
+    stop(&shutdown).await;
+}
+
+/// Starts, does something with the rollup, stops, and waits until its data can be opened again.
+async fn with_rollup<T>(config: UpConfig, act: impl AsyncFnOnce(&Devnet) -> T) -> T {
+    let shutdown = Shutdown::new();
+    let net = up::start(config, &shutdown).await.unwrap();
+    let done = act(&net).await;
+    stop(&shutdown).await;
+    let mut chains = vec![net.l1.as_ref().unwrap().chain().clone(), net.sequencer.chain.clone()];
+    chains.extend(net.verifier.as_ref().map(|verifier| verifier.chain.clone()));
+    drop(net);
+    until("nobody holds the chains", || {
+        chains.iter().all(|chain| Arc::strong_count(chain) == 1).then_some(())
+    })
+    .await;
+    chains.iter().for_each(|chain| chain.wait_for_flush());
+    done
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollup_with_a_data_directory_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |verifier| UpConfig {
+        data_dir: Some(dir.path().to_owned()),
+        verifier,
+        ..config(DataAvailabilityType::Blobs)
+    };
+    let number = |chain: &Chain| chain.head().header().number;
+    let (sent, l1, l2, rollup) = with_rollup(config(false), async |net| {
+        let (l1, l2) = (net.l1.as_ref().unwrap(), &net.sequencer.chain);
+        let user = &net.accounts.users()[0];
+        let sent = l2.pool().add_raw(&transfer(901, user, 0)).unwrap();
+        // A gap keeps this one waiting.
+        l2.pool().add_raw(&transfer(901, user, 2)).unwrap();
+        until("the transfer is safe, after an L1 reorg", || {
+            let reorg = l1.chain().head().header().number == 3;
+            if reorg && l1.chain().finalized().header().number == 0 {
+                l1.reorg(2).unwrap();
+            }
+            let number = block_of(l2, &sent)?;
+            (number <= l2.safe().header().number && l1.chain().head().header().number > 5)
+                .then_some(())
+        })
+        .await;
+        (sent, l1.chain().head().id(), l2.head().id(), net.rollup.clone())
+    })
+    .await;
+
+    // The verifier is new: it derives what the first run has put into blobs.
+    with_rollup(config(true), async |net| {
+        let (l1_chain, l2_chain) = (net.l1.as_ref().unwrap().chain(), &net.sequencer.chain);
+        assert_eq!(net.rollup, rollup);
+        assert!(net.started_from.number >= l2.number);
+        assert_eq!(l1_chain.canonical_hash(l1.number), Some(l1.hash));
+        assert_eq!(l2_chain.canonical_hash(l2.number), Some(l2.hash));
+        let user = &net.accounts.users()[0];
+        let next = l2_chain.pool().add_raw(&transfer(901, user, 1)).unwrap();
+        let verifier = &net.verifier.as_ref().unwrap().chain;
+        until("old and new transfers are safe on the new verifier", || {
+            let number = block_of(verifier, &next).zip(block_of(verifier, &sent))?.0;
+            (number <= verifier.safe().header().number && number > l2.number).then_some(())
+        })
+        .await;
+        until("the transaction that waited is in a block", || {
+            (l2_chain.pool().status() == (0, 0)).then_some(())
+        })
+        .await;
+        assert!(same_chain(net) > l2.number);
+        let head = net.l1.as_ref().unwrap().reorg(1).unwrap();
+        assert_ne!(head.old_head.hash, head.new_head.hash);
+        for (name, url) in [
+            ("sequencer", &net.endpoints.rollup_rpc),
+            ("verifier", net.endpoints.verifier_rollup_rpc.as_ref().unwrap()),
+        ] {
+            let found = rpc(url, "optimism_safeHeadAtL1Block", json!(["0x3"])).await.unwrap();
+            assert!(found["safeHead"]["number"].is_u64(), "{name}: {found}");
+        }
+        assert!(number(l1_chain) > l1.number);
+    })
+    .await;
+
+    let other = UpConfig { l2_block_time: 2, ..config(false) };
+    let shutdown = Shutdown::new();
+    let error = up::start(other, &shutdown).await.unwrap_err().to_string();
+    assert!(error.contains("--data-dir") && error.contains("--l2-block-time 1"), "{error}");
     stop(&shutdown).await;
 }

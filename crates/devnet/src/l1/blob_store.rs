@@ -44,7 +44,7 @@ pub struct StoredBlob {
 }
 
 impl StoredBlob {
-    fn new(blob: &[u8], commitment: Bytes48, proof: Option<Bytes48>) -> Self {
+    pub(super) fn new(blob: &[u8], commitment: Bytes48, proof: Option<Bytes48>) -> Self {
         let length = blob.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         Self {
             commitment,
@@ -52,6 +52,11 @@ impl StoredBlob {
             proof,
             content: blob.get(..length).unwrap_or_default().into(),
         }
+    }
+
+    /// The bytes up to the last one that is not zero.
+    pub(super) fn content(&self) -> &[u8] {
+        &self.content
     }
 
     /// All 131,072 bytes.
@@ -77,6 +82,31 @@ pub struct BeaconBlock {
     pub blobs: Option<Arc<Vec<StoredBlob>>>,
 }
 
+/// What is known of a block's blobs after a restart.
+#[derive(Debug)]
+pub struct KeptBlobs {
+    /// Commitments, in order.
+    pub commitments: Vec<Bytes48>,
+    /// The blobs; `None` once they were pruned.
+    pub blobs: Option<Vec<StoredBlob>>,
+}
+
+impl Default for KeptBlobs {
+    /// Of a block without blobs.
+    fn default() -> Self {
+        Self { commitments: Vec::new(), blobs: Some(Vec::new()) }
+    }
+}
+
+/// A block whose blobs the store has let go of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The block is gone.
+    Removed(BlockId),
+    /// The blobs are gone, the block and these commitments stay.
+    Pruned(BlockId, Vec<Bytes48>),
+}
+
 /// Beacon blocks of the canonical chain by slot and root.
 #[derive(Debug)]
 pub struct BlobStore {
@@ -88,6 +118,7 @@ pub struct BlobStore {
     blob_bytes: usize,
     safe_slot: u64,
     finalized_slot: u64,
+    changes: Vec<Change>,
 }
 
 impl BlobStore {
@@ -102,8 +133,9 @@ impl BlobStore {
             blob_bytes: 0,
             safe_slot: 0,
             finalized_slot: 0,
+            changes: Vec::new(),
         };
-        store.append(0, genesis, []);
+        store.append(0, genesis, Vec::new());
         store.genesis = store.head.1;
         store
     }
@@ -148,30 +180,42 @@ impl BlobStore {
         self.blocks.values().rev().find(|block| block.execution.hash == hash)
     }
 
-    /// Puts the head's child into `slot`, with the sidecars of its blob transactions in order, and
-    /// prunes what is beyond the retention.
-    pub fn append<'a>(
-        &mut self,
-        slot: u64,
-        block: &SealedBlock,
-        sidecars: impl IntoIterator<Item = &'a BlobTransactionSidecarVariant>,
-    ) {
-        let blobs: Vec<_> = sidecars.into_iter().flat_map(stored_blobs).collect();
-        let commitments: Vec<_> = blobs.iter().map(|blob| blob.commitment).collect();
+    /// Puts the head's child into `slot`, with the blobs of its transactions in order, and prunes
+    /// what is beyond the retention.
+    pub fn append(&mut self, slot: u64, block: &SealedBlock, blobs: Vec<StoredBlob>) {
+        let commitments = blobs.iter().map(|blob| blob.commitment).collect();
+        let blobs = KeptBlobs { commitments, blobs: Some(blobs) };
+        self.restore(slot, self.head.1, block, blobs);
+    }
+
+    /// Puts a block into `slot` whose parent has this root and may be forgotten.
+    pub fn restore(&mut self, slot: u64, parent_root: B256, block: &SealedBlock, kept: KeptBlobs) {
+        let KeptBlobs { commitments, blobs } = kept;
         let header = BeaconHeader {
             slot,
-            parent_root: self.head.1,
+            parent_root,
             state_root: block.header().state_root,
             body_root: body_root(block.hash, &commitments),
         };
         let root = header.root();
-        self.blob_bytes += bytes_of(&blobs);
-        let blobs = Some(Arc::new(blobs));
+        self.blob_bytes += blobs.as_deref().map_or(0, bytes_of);
+        let blobs = blobs.map(Arc::new);
         let block = BeaconBlock { root, header, execution: block.id(), commitments, blobs };
         self.blocks.insert(slot, block);
         self.slots_by_root.insert(root, slot);
         self.head = (slot, root);
         self.prune();
+    }
+
+    /// What the store has let go of since this was last asked, oldest first.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The blocks that have blobs, pruned or not.
+    pub fn blocks_with_blobs(&self) -> impl Iterator<Item = BlockId> + '_ {
+        let with_blobs = self.blocks.values().filter(|block| !block.commitments.is_empty());
+        with_blobs.map(|block| block.execution)
     }
 
     /// Drops all blocks after the one in `slot`, which becomes the head. The slot must hold a
@@ -191,6 +235,9 @@ impl BlobStore {
         if let Some(block) = self.blocks.remove(&slot) {
             self.slots_by_root.remove(&block.root);
             self.blob_bytes -= block.blobs.map_or(0, |blobs| bytes_of(&blobs));
+            if !block.commitments.is_empty() {
+                self.changes.push(Change::Removed(block.execution));
+            }
         }
     }
 
@@ -215,6 +262,7 @@ impl BlobStore {
             }
             if let Some(blobs) = block.blobs.take_if(|blobs| !blobs.is_empty()) {
                 self.blob_bytes -= bytes_of(&blobs);
+                self.changes.push(Change::Pruned(block.execution, block.commitments.clone()));
             }
         }
     }
@@ -224,7 +272,10 @@ fn bytes_of(blobs: &[StoredBlob]) -> usize {
     blobs.iter().map(|blob| blob.content.len()).sum()
 }
 
-fn stored_blobs(sidecar: &BlobTransactionSidecarVariant) -> impl Iterator<Item = StoredBlob> + '_ {
+/// The blobs of a transaction, in order.
+pub fn stored_blobs(
+    sidecar: &BlobTransactionSidecarVariant,
+) -> impl Iterator<Item = StoredBlob> + '_ {
     let proofs = match sidecar {
         BlobTransactionSidecarVariant::Eip4844(sidecar) => sidecar.proofs.as_slice(),
         BlobTransactionSidecarVariant::Eip7594(_) => &[],
@@ -248,22 +299,23 @@ mod tests {
         SealedBlock::new(block)
     }
 
-    /// A sidecar with one blob of `length` bytes; nobody checks its commitment here.
-    fn sidecar(length: usize, tag: u8) -> BlobTransactionSidecarVariant {
+    /// One blob of `length` bytes; nobody checks its commitment here.
+    fn sidecar(length: usize, tag: u8) -> Vec<StoredBlob> {
         let mut blob = Blob::ZERO;
         blob[..length].fill(tag);
-        BlobTransactionSidecarVariant::Eip4844(BlobTransactionSidecar::new(
+        let sidecar = BlobTransactionSidecarVariant::Eip4844(BlobTransactionSidecar::new(
             vec![blob],
             vec![Bytes48::repeat_byte(tag)],
             vec![Bytes48::repeat_byte(0xee)],
-        ))
+        ));
+        stored_blobs(&sidecar).collect()
     }
 
     #[test]
     fn blobs_are_found_by_slot_root_and_execution_hash() {
         let mut store = BlobStore::new(&block(0, 0), Retention::default());
         let genesis_root = store.head_root();
-        store.append(3, &block(1, 0), [&sidecar(10, 1), &sidecar(0, 2)]);
+        store.append(3, &block(1, 0), [sidecar(10, 1), sidecar(0, 2)].concat());
         let found = store.by_slot(3).unwrap().clone();
         assert_eq!(found.header.parent_root, genesis_root);
         assert_eq!(found.execution, block(1, 0).id());
@@ -282,14 +334,14 @@ mod tests {
     fn a_reorg_replaces_blocks_and_blobs() {
         let mut store = BlobStore::new(&block(0, 0), Retention::default());
         for number in 1..=4 {
-            store.append(number, &block(number, 0), [&sidecar(100, number as u8)]);
+            store.append(number, &block(number, 0), sidecar(100, number as u8));
         }
         let (old_root, bytes) = (store.head_root(), store.blob_bytes);
         assert!(store.revert_to(2));
         assert_eq!((store.head_slot(), store.blob_bytes), (2, bytes / 2));
         assert!(store.by_slot(3).is_none() && store.by_root(old_root).is_none());
-        store.append(3, &block(3, 1), []);
-        store.append(4, &block(4, 1), [&sidecar(50, 9)]);
+        store.append(3, &block(3, 1), Vec::new());
+        store.append(4, &block(4, 1), sidecar(50, 9));
         assert_ne!(store.head_root(), old_root);
         assert_eq!(store.by_slot(4).unwrap().blobs.as_ref().unwrap()[0].blob()[49], 9);
         assert!(!store.revert_to(77), "an empty slot is no place to revert to");
@@ -301,25 +353,31 @@ mod tests {
         let mut store =
             BlobStore::new(&block(0, 0), Retention { blocks: 4, blob_bytes: usize::MAX });
         for number in 1..=10 {
-            store.append(2 * number, &block(number, 0), [&sidecar(10, 1)]);
+            store.append(2 * number, &block(number, 0), sidecar(10, 1));
         }
         assert_eq!(store.blocks.keys().copied().collect::<Vec<_>>(), [0, 14, 16, 18, 20]);
         assert_eq!(store.slots_by_root.len(), 5);
         assert_eq!(store.blob_bytes, 40);
         assert_eq!(store.by_root(store.genesis_root()).unwrap().header.slot, 0);
+        let gone = (1..=6).map(|number| Change::Removed(block(number, 0).id()));
+        assert_eq!(store.take_changes(), gone.collect::<Vec<_>>());
+        assert_eq!(store.blocks_with_blobs().count(), 4);
     }
 
     #[test]
     fn too_many_bytes_drop_the_oldest_blobs_but_keep_the_headers() {
         let mut store = BlobStore::new(&block(0, 0), Retention { blocks: 4096, blob_bytes: 250 });
         for number in 1..=4 {
-            store.append(number, &block(number, 0), [&sidecar(100, 1)]);
+            store.append(number, &block(number, 0), sidecar(100, 1));
         }
         let kept: Vec<_> = (1..=4).map(|s| store.by_slot(s).unwrap().blobs.is_some()).collect();
         assert_eq!(kept, [false, false, true, true]);
         assert_eq!(store.by_slot(1).unwrap().commitments.len(), 1);
+        let commitments = |tag| vec![Bytes48::repeat_byte(tag)];
+        let pruned = [1, 2].map(|number| Change::Pruned(block(number, 0).id(), commitments(1)));
+        assert_eq!((store.take_changes(), store.blocks_with_blobs().count()), (pruned.to_vec(), 4));
         // Even a block that alone exceeds the limit is served while it is the head.
-        store.append(5, &block(5, 0), [&sidecar(400, 1)]);
+        store.append(5, &block(5, 0), sidecar(400, 1));
         assert!(store.by_slot(5).unwrap().blobs.is_some());
         assert!(store.by_slot(4).unwrap().blobs.is_none());
     }

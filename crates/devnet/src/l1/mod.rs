@@ -9,6 +9,7 @@
 //! `finalized`, and reorgs ([`EmbeddedL1::reorg`], `dev_reorg`).
 
 pub mod beacon;
+pub mod blob_files;
 pub mod blob_store;
 pub mod dev_rpc;
 pub mod producer;
@@ -19,12 +20,15 @@ pub mod ssz;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_genesis::Genesis;
 use jsonrpsee::core::RegisterMethodError;
-use opal_execution::{Chain, ChainError, ChainSpec, LocalEngine, SpecError};
+use opal_execution::{
+    Chain, ChainConfig, ChainError, ChainSpec, LocalEngine, SpecError, StorageConfig,
+};
 use opal_protocol::SealedBlock;
 use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
 use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
@@ -32,12 +36,19 @@ use tracing::info;
 use url::Url;
 
 use beacon::BeaconApi;
+use blob_files::{BlobFiles, BlobFilesError};
 use blob_store::{BlobStore, Retention};
 use producer::{LabelLag, Producer, Tick};
 pub use producer::{MAX_REORG_DEPTH, ProducerError, Reorg};
 use slots::SlotClock;
 
 const TARGET: &str = "opal::devnet";
+
+/// Folders in the data directory.
+const CHAIN_DIR: &str = "chain";
+const BLOBS_DIR: &str = "blobs";
+/// Bytes of the state that stay in memory, about: an L1 for development has little.
+const STATE_MEMORY: u64 = 64 << 20;
 
 /// What the embedded L1 is made of.
 #[derive(Clone, Debug)]
@@ -55,6 +66,9 @@ pub struct L1Config {
     pub rpc_addr: SocketAddr,
     /// Where the beacon API listens; port 0 lets the system choose.
     pub beacon_addr: SocketAddr,
+    /// Directory of the chain and its blobs, where an L1 with the same genesis goes on; `None` keeps
+    /// all in memory.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// Why the embedded L1 did not start.
@@ -63,9 +77,12 @@ pub enum L1Error {
     /// The genesis has no usable rules.
     #[error("L1 genesis: {0}")]
     Spec(#[from] SpecError),
-    /// The genesis describes no chain.
+    /// The genesis describes no chain, or its data cannot be used.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// Blobs that were kept cannot be used.
+    #[error("blobs: {0}")]
+    Blobs(#[from] BlobFilesError),
     /// The genesis describes a chain of another kind.
     #[error(
         "L1 genesis: the chain must follow Ethereum's rules of Prague or later from genesis on"
@@ -109,11 +126,12 @@ pub struct EmbeddedL1 {
 }
 
 impl EmbeddedL1 {
-    /// Claims both ports, then starts the chain: the first block is built at once if its slot has
-    /// begun.
+    /// Claims both ports, then starts the chain, or lets it go on: the next block is built at once if
+    /// its slot has begun.
     ///
     /// # Errors
-    /// When a port is taken or the configuration describes no chain; nothing runs then.
+    /// When a port is taken, the configuration describes no chain or its data cannot be used; nothing
+    /// runs then.
     pub async fn start(config: L1Config, shutdown: &Shutdown) -> Result<Self, L1Error> {
         let rpc = RpcEndpoint::bind(RpcServerConfig::new(config.rpc_addr, "--l1-port"))?;
         let beacon_error = |source| L1Error::Beacon { addr: config.beacon_addr, source };
@@ -121,7 +139,12 @@ impl EmbeddedL1 {
             tokio::net::TcpListener::bind(config.beacon_addr).await.map_err(beacon_error)?;
         let beacon_addr = beacon.local_addr().map_err(beacon_error)?;
 
-        let L1 { chain, producer, api } = L1::new(&config)?;
+        // Blocks of the journal are executed again, which takes its time.
+        let opening = tokio::task::spawn_blocking(move || L1::new(&config)).await;
+        let L1 { chain, producer, api } = match opening {
+            Ok(opened) => opened?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
         let producer = Arc::new(Mutex::new(producer));
         let mut methods = opal_execution::rpc::module(chain.clone());
         methods.merge(dev_rpc::module(producer.clone())?)?;
@@ -201,8 +224,23 @@ impl L1 {
         }
         // Osaka is the execution side of Fulu, Prague of Electra.
         let osaka = config.genesis.config.osaka_time.is_some_and(|time| time <= genesis_time);
-        let chain = Chain::new(spec, &config.genesis)?;
-        let store = BlobStore::new(chain.genesis(), Retention::default());
+        let (chain, store, files) = match &config.data_dir {
+            None => {
+                let chain = Chain::new(spec, &config.genesis)?;
+                let store = BlobStore::new(chain.genesis(), Retention::default());
+                (chain, store, None)
+            }
+            Some(dir) => {
+                let storage = StorageConfig {
+                    state_memory: STATE_MEMORY,
+                    ..StorageConfig::new(dir.join(CHAIN_DIR))
+                };
+                let chain = Chain::open(spec, &config.genesis, ChainConfig::default(), storage)?;
+                let files = BlobFiles::open(dir.join(BLOBS_DIR))?;
+                let store = files.restore(&chain, clock, Retention::default())?;
+                (chain, store, Some(files))
+            }
+        };
         let store = Arc::new(RwLock::new(store));
         let api = BeaconApi {
             store: store.clone(),
@@ -212,7 +250,7 @@ impl L1 {
             max_blobs: blobs.max_blob_count,
         };
         let lag = LabelLag { safe: safe_lag, finalized: finality_lag };
-        let producer = Producer::new(LocalEngine::new(chain.clone()), store, clock, lag);
+        let producer = Producer::new(LocalEngine::new(chain.clone()), store, clock, lag, files);
         Ok(Self { chain, producer, api })
     }
 }

@@ -17,7 +17,8 @@ use opal_protocol::{BlockId, PayloadAttributes, SealedBlock};
 use serde::Serialize;
 use tracing::{debug, info};
 
-use super::blob_store::BlobStore;
+use super::blob_files::{BlobFiles, BlobFilesError};
+use super::blob_store::{BlobStore, stored_blobs};
 use super::slots::{NextBlock, SlotClock};
 
 const TARGET: &str = "opal::devnet";
@@ -62,6 +63,9 @@ pub enum ProducerError {
     /// A canonical block that must exist does not.
     #[error("L1 block {0} is missing")]
     Missing(u64),
+    /// The blobs of a block cannot be kept.
+    #[error("L1 blobs: {0}")]
+    Blobs(#[from] BlobFilesError),
 }
 
 /// Number of blocks by which the labels follow the head.
@@ -101,19 +105,24 @@ pub struct Producer {
     store: Arc<RwLock<BlobStore>>,
     clock: SlotClock,
     lag: LabelLag,
-    /// Makes the blocks of each reorg differ from those that they replace.
-    reorgs: u64,
+    /// Where blobs outlast the process; `None` for an L1 in memory.
+    files: Option<BlobFiles>,
+    /// The head that the newest reorg replaced. It makes the blocks of each reorg differ from those
+    /// that they replace.
+    replaced: B256,
 }
 
 impl Producer {
-    /// A producer for a chain that stands at genesis, with the store of its beacon blocks.
+    /// A producer for a chain with the store of its beacon blocks. What the store lets go of goes
+    /// from `files`, too.
     pub const fn new(
         engine: LocalEngine,
         store: Arc<RwLock<BlobStore>>,
         clock: SlotClock,
         lag: LabelLag,
+        files: Option<BlobFiles>,
     ) -> Self {
-        Self { engine, store, clock, lag, reorgs: 0 }
+        Self { engine, store, clock, lag, files, replaced: B256::ZERO }
     }
 
     // The store is changed by assignments that can't panic half-way.
@@ -172,7 +181,7 @@ impl Producer {
             .map(|number| Ok(self.clock.slot_at(block(number)?.header().timestamp)))
             .collect::<Result<Vec<_>, ProducerError>>()?;
 
-        self.reorgs += 1;
+        self.replaced = old_head.hash;
         if !self.store_mut().revert_to(self.clock.slot_at(common.header().timestamp)) {
             return Err(ProducerError::Missing(fork));
         }
@@ -207,16 +216,21 @@ impl Producer {
         if !status.is_valid() {
             return Err(ProducerError::Refused { number, status: Box::new(status) });
         }
-        // Whoever sees the block finds its blobs.
         let sidecars = payload.sidecars.iter().map(|(_, sidecar)| sidecar.as_ref());
-        self.store_mut().append(slot, &block, sidecars);
+        let blobs: Vec<_> = sidecars.flat_map(stored_blobs).collect();
+        let count = blobs.len();
+        // Whoever sees the block finds its blobs, after a crash, too.
+        if let Some(files) = &self.files {
+            files.write(&block.id(), &blobs)?;
+        }
+        self.store_mut().append(slot, &block, blobs);
         self.set_head(block.hash, number, None)?;
         debug!(
             target: TARGET,
             number,
             slot,
             transactions = block.block.body.transactions.len(),
-            blobs = payload.sidecars.iter().map(|(_, sidecar)| sidecar.blobs().len()).sum::<usize>(),
+            blobs = count,
             "L1 block"
         );
         Ok(block)
@@ -246,15 +260,23 @@ impl Producer {
         }
         let slot_of = |block: SealedBlock| self.clock.slot_at(block.header().timestamp);
         let (safe, finalized) = (slot_of(chain.safe()), slot_of(chain.finalized()));
-        self.store_mut().set_labels(safe, finalized);
+        let gone = {
+            let mut store = self.store_mut();
+            store.set_labels(safe, finalized);
+            store.take_changes()
+        };
+        // The chain does not go back to blocks that have left, not even after a crash from here on.
+        if let Some(files) = &self.files {
+            files.apply(gone)?;
+        }
         Ok(updated.payload_id)
     }
 
-    /// Pseudo-randomness of a block: the same for the same chain, slot and number of reorgs.
+    /// Pseudo-randomness of a block: the same for the same parent, slot and newest reorg.
     fn randao(&self, parent: B256, slot: u64) -> B256 {
         let mut seed = parent.to_vec();
         seed.extend(slot.to_be_bytes());
-        seed.extend(self.reorgs.to_be_bytes());
+        seed.extend(self.replaced);
         keccak256(seed)
     }
 }

@@ -37,6 +37,7 @@ fn config(fork: L1Fork, timestamp: u64) -> L1Config {
         finality_lag: 8,
         rpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         beacon_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        data_dir: None,
     }
 }
 
@@ -49,6 +50,20 @@ struct Manual {
 impl Manual {
     fn new(fork: L1Fork) -> Self {
         Self { l1: L1::new(&config(fork, GENESIS_TIME)).unwrap(), slot: 0 }
+    }
+
+    /// An L1 in a directory, where it goes on in the slot of its head.
+    fn open(fork: L1Fork, dir: &std::path::Path) -> Result<Self, L1Error> {
+        let data_dir = Some(dir.to_owned());
+        let l1 = L1::new(&L1Config { data_dir, ..config(fork, GENESIS_TIME) })?;
+        let slot = l1.api.store.read().unwrap().head_slot();
+        Ok(Self { l1, slot })
+    }
+
+    fn close(self) {
+        let chain = self.l1.chain.clone();
+        drop(self);
+        chain.wait_for_flush();
     }
 
     /// Goes to the next slot and lets the block of it be built.
@@ -321,6 +336,70 @@ fn reorgs_of_depth_1_to_8_keep_every_transaction() {
     let state = manual.l1.chain.state_at(&manual.l1.chain.head().hash).unwrap();
     let received = state.account(&SOMEBODY).unwrap().unwrap().balance;
     assert_eq!(received, U256::from(hashes.len()), "each transaction counts once");
+}
+
+#[test]
+fn an_l1_with_a_directory_goes_on_with_its_blobs() {
+    for fork in [L1Fork::Prague, L1Fork::Osaka] {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = accounts().users()[0].clone();
+        let blob_files = || std::fs::read_dir(dir.path().join("blobs")).unwrap().count();
+        let mut manual = Manual::open(fork, dir.path()).unwrap();
+        manual.next();
+        let first = manual.send(&blob_transaction(fork, &signer, 0, &[1, 2]));
+        manual.next();
+        let second = manual.send(&blob_transaction(fork, &signer, 1, &[3]));
+        manual.next();
+        assert_eq!(blob_files(), 2);
+        // The second one's block is replaced by an empty one and another after it.
+        manual.l1.producer.reorg(1).unwrap();
+        assert_eq!((manual.block_of(&second), blob_files()), (None, 1));
+        // Slots that nobody was there for stay empty.
+        manual.slot += 40;
+        manual.next();
+        for _ in 0..70 {
+            manual.next();
+        }
+        let reorg = manual.l1.producer.reorg(2).unwrap();
+        let (labels, head) = (manual.labels(), manual.l1.chain.head().id());
+        let beacon = |manual: &Manual| {
+            let store = manual.l1.api.store.read().unwrap();
+            let blocks = (0..=store.head_slot()).filter_map(|slot| store.by_slot(slot));
+            let blocks: Vec<_> = blocks.map(|block| format!("{block:?}")).collect();
+            (blocks, store.head_root(), store.safe_slot(), store.finalized_slot())
+        };
+        let before = beacon(&manual);
+        manual.close();
+        // What an interrupted process leaves.
+        std::fs::write(dir.path().join("blobs/77-00"), "x").unwrap();
+
+        let mut manual = Manual::open(fork, dir.path()).unwrap();
+        assert_eq!((manual.labels(), manual.l1.chain.head().id()), (labels, head));
+        assert_eq!(beacon(&manual), before);
+        assert_eq!(blob_files(), 2);
+        manual.check_beacon_chain();
+        let again = manual.l1.producer.reorg(2).unwrap();
+        assert_eq!(again.common_ancestor, reorg.common_ancestor);
+        assert_ne!(again.new_head, reorg.new_head, "a reorg after a restart is another one");
+        manual.next();
+        manual.check_beacon_chain();
+        assert!(manual.block_of(&second).is_some());
+        let block = manual.l1.chain.block_by_number(manual.block_of(&first).unwrap()).unwrap();
+        let lost = format!("blobs/{}-{:x}", block.header().number, block.hash);
+        let lost = dir.path().join(lost);
+        manual.close();
+
+        // A file that is gone or damaged is named.
+        let whole = std::fs::read(&lost).unwrap();
+        std::fs::write(&lost, &whole[..100]).unwrap();
+        let error = Manual::open(fork, dir.path()).err().unwrap().to_string();
+        assert!(error.contains("damaged") && error.contains("blobs"), "{error}");
+        std::fs::remove_file(&lost).unwrap();
+        let error = Manual::open(fork, dir.path()).err().unwrap().to_string();
+        assert!(error.contains("cannot open") && error.contains("blobs"), "{error}");
+        std::fs::write(&lost, &whole).unwrap();
+        Manual::open(fork, dir.path()).unwrap();
+    }
 }
 
 #[test]

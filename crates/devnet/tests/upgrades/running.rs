@@ -43,6 +43,7 @@ fn config(upgrades: &Path) -> UpConfig {
         accounts: DevAccounts::from_mnemonic(TEST_MNEMONIC).unwrap(),
         verifier: true,
         proposer: false,
+        data_dir: None,
         out: None,
     }
 }

@@ -259,7 +259,11 @@ impl NetworkArgs {
     ///
     /// # Errors
     /// If a file is wrong or missing, Opal can't run the chain, or its directory can't be used.
-    pub(crate) fn load(&self, storage: &StorageArgs) -> eyre::Result<(RollupConfig, Arc<Chain>)> {
+    pub(crate) fn load(
+        &self,
+        storage: &StorageArgs,
+        limits: ChainConfig,
+    ) -> eyre::Result<(RollupConfig, Arc<Chain>)> {
         let mut config = self.config()?;
         let path = self.genesis_path()?;
 
@@ -273,10 +277,9 @@ impl NetworkArgs {
         self.overrides.apply(&mut config);
         config.check()?;
         let genesis = file.of_chain(&config).wrap_err_with(in_genesis)?;
-        let chain =
-            storage.open(&self.upgrades.data, &genesis, ChainConfig::default(), |hash| {
-                genesis_file::check_hash(hash, &config).wrap_err_with(in_genesis)
-            })?;
+        let chain = storage.open(&self.upgrades.data, &genesis, limits, |hash| {
+            genesis_file::check_hash(hash, &config).wrap_err_with(in_genesis)
+        })?;
         self.finish(&mut config)?;
         Ok((config, chain))
     }
@@ -443,7 +446,8 @@ mod tests {
             let data = self.path("data");
             let all = [&["opal", "--data-dir", &data], flags].concat();
             let probe = Probe::try_parse_from(all).map_err(|error| error.to_string())?;
-            probe.network.load(&StorageArgs::memory()).map_err(|error| format!("{error:#}"))
+            let loaded = probe.network.load(&StorageArgs::memory(), ChainConfig::default());
+            loaded.map_err(|error| format!("{error:#}"))
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use eyre::{WrapErr, bail};
 use opal_da::L1Client;
+use opal_execution::ChainConfig;
 use opal_node::{FullNodeConfig, HttpEngine, NodeConfig, full};
 use opal_service::http::without_credentials;
 use opal_service::jwt::JwtSecret;
@@ -22,6 +23,7 @@ use crate::network::NetworkArgs;
 use crate::rpc_args::RpcArgs;
 use crate::safe_db;
 use crate::storage::StorageArgs;
+use crate::txpool::TxPoolArgs;
 
 /// Flags of `opal node`. Each can be set by its `OPAL_NODE_*` variable too.
 #[derive(Debug, Args)]
@@ -105,6 +107,8 @@ pub(crate) struct NodeArgs {
     l1_poll_interval_ms: u64,
     #[command(flatten)]
     rpc: RpcArgs,
+    #[command(flatten)]
+    txpool: TxPoolArgs,
 }
 
 /// A path, or an empty name, which clap's own parser of paths refuses.
@@ -117,7 +121,8 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
         None => {
             // Blocks of the journal are executed again, which takes its time.
             let (network, storage) = (args.network.clone(), args.storage.clone());
-            let loading = tokio::task::spawn_blocking(move || network.load(&storage));
+            let limits = ChainConfig { pool: args.txpool.config(), ..ChainConfig::default() };
+            let loading = tokio::task::spawn_blocking(move || network.load(&storage, limits));
             loading.await?.map(|(rollup, chain)| (rollup, Some(chain)))?
         }
         Some(_) => (args.network.load_rollup()?, None),
@@ -158,6 +163,7 @@ pub(crate) async fn run(args: NodeArgs, shutdown: &Shutdown) -> eyre::Result<Box
     };
     let l1 = Arc::new(l1);
     if let (Some(chain), Some(rpc)) = (chain, rpc) {
+        args.txpool.keep(&chain, &args.network.upgrades.data, shutdown)?;
         let config = FullNodeConfig {
             node,
             chain,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{SignableTransaction, Signed, TxEip1559, TxEip4844, TxEip4844WithSidecar};
 use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::eip4844::builder::{SidecarBuilder, SimpleCoder};
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_genesis::Genesis;
@@ -277,6 +278,18 @@ pub fn custom(from: u8, change: impl FnOnce(&mut TxEip1559)) -> TxEnvelope {
     };
     change(&mut tx);
     TxEnvelope::Eip1559(sign(&signer(from), tx))
+}
+
+/// Blobs with proofs, by the rules of Prague or Osaka.
+pub fn sidecar(osaka: bool, blobs: usize) -> BlobTransactionSidecarVariant {
+    let data = vec![7u8; 100_000 * blobs];
+    let builder = SidecarBuilder::<SimpleCoder>::from_slice(&data);
+    let settings = c_kzg::ethereum_kzg_settings(0);
+    if osaka {
+        BlobTransactionSidecarVariant::Eip7594(builder.build_7594_with_settings(settings).unwrap())
+    } else {
+        BlobTransactionSidecarVariant::Eip4844(builder.build_4844_with_settings(settings).unwrap())
+    }
 }
 
 /// A blob transaction in its network form.

@@ -9,6 +9,7 @@
 //! ([`RpcServerConfig::jwt`](opal_service::RpcServerConfig)), beside [`rpc::module`](crate::rpc),
 //! which has the `eth_` methods that consensus clients call.
 
+mod blobs;
 mod bodies;
 mod error;
 mod payload;
@@ -34,12 +35,15 @@ pub use wire::{
     BlobsBundle, Envelope, ForkchoiceStateV1, ForkchoiceUpdatedV1, PayloadStatusV1, Status,
 };
 
-/// The methods answered, by `engine_exchangeCapabilities`.
-pub const CAPABILITIES: [&str; 17] = [
-    "engine_exchangeCapabilities",
+/// The methods that `engine_exchangeCapabilities` names: all that are answered, but itself, which
+/// the specification leaves out.
+pub const CAPABILITIES: [&str; 19] = [
     "engine_forkchoiceUpdatedV1",
     "engine_forkchoiceUpdatedV2",
     "engine_forkchoiceUpdatedV3",
+    "engine_getBlobsV1",
+    "engine_getBlobsV2",
+    "engine_getBlobsV3",
     "engine_getClientVersionV1",
     "engine_getPayloadBodiesByHashV1",
     "engine_getPayloadBodiesByRangeV1",
@@ -84,6 +88,7 @@ pub fn module(engine: LocalEngine) -> RpcModule<()> {
     ];
     get.into_iter().for_each(|(name, method)| registry.add(name, method));
     bodies::register(&mut registry);
+    blobs::register(&mut registry);
     registry.add("engine_exchangeCapabilities", |_, params| {
         let _: Vec<String> = params.sequence().next()?;
         Ok(CAPABILITIES.to_vec())

@@ -83,7 +83,7 @@ fn attributes(head: &SealedBlock, fork: usize) -> Value {
 fn the_methods_are_those_of_the_capabilities() {
     let api = l1(4);
     let mut names: Vec<&str> = api.module.method_names().collect();
-    let mut capabilities = CAPABILITIES.to_vec();
+    let mut capabilities = [&CAPABILITIES[..], &["engine_exchangeCapabilities"]].concat();
     names.sort_unstable();
     capabilities.sort_unstable();
     assert_eq!(names, capabilities);
@@ -327,6 +327,62 @@ fn blob_hashes_and_requests_are_checked() {
     assert_eq!(new(Value::Null, json!([])).unwrap_err().1, "nil versionedHashes post-cancun");
     assert_eq!(new(json!([]), Value::Null).unwrap_err().1, "nil executionRequests post-prague");
     assert_eq!(new(json!([]), json!([])).unwrap()["status"], "VALID");
+}
+
+#[test]
+fn blobs_of_the_pool_are_given_by_hash() {
+    for osaka in [false, true] {
+        let api = Api::new(l1_engine(osaka));
+        let genesis = api.engine.head();
+        let sidecar = sidecar(osaka, 2);
+        let hashes: Vec<B256> = sidecar.versioned_hashes().collect();
+        let pool = api.engine.chain().pool();
+        pool.add_raw(&blob_tx(0, 0, sidecar.clone(), 100 * GWEI)).unwrap();
+        let get = |version: u8, hashes: &[B256]| {
+            api.call(&format!("engine_getBlobsV{version}"), json!([hashes]))
+        };
+        let unknown = B256::repeat_byte(9);
+        let asked = [hashes[1], unknown, hashes[0]];
+        for version in 1..=3 {
+            assert_eq!(get(version, &[unknown; 129]).unwrap_err().0, -38004);
+            assert_eq!(
+                api.call(&format!("engine_getBlobsV{version}"), json!([])).unwrap_err().0,
+                -32602
+            );
+        }
+        let blob = |answer: &Value| answer["blob"].as_str().unwrap().parse::<Bytes>().unwrap();
+        let check = |answer: &Value| {
+            assert_eq!(answer[1], Value::Null);
+            for (place, index) in [(0, 1), (2, 0)] {
+                assert_eq!(blob(&answer[place])[..], sidecar.blobs()[index][..]);
+            }
+        };
+        if osaka {
+            assert_eq!(get(1, &asked).unwrap_err().0, -38005);
+            assert_eq!(get(2, &asked).unwrap(), Value::Null);
+            let all = get(2, &hashes).unwrap();
+            assert_eq!(all[1]["proofs"].as_array().unwrap().len(), 128);
+            let some = get(3, &asked).unwrap();
+            check(&some);
+            assert_eq!(some[0], all[1]);
+            let alloy_eips::eip7594::BlobTransactionSidecarVariant::Eip7594(cells) = &sidecar
+            else {
+                unreachable!()
+            };
+            assert_eq!(some[0]["proofs"][127], json!(cells.cell_proofs[255]));
+        } else {
+            let some = get(1, &asked).unwrap();
+            check(&some);
+            assert_eq!(some[0]["proof"].as_str().unwrap().len(), 98);
+            for version in [2, 3] {
+                assert_eq!(get(version, &hashes).unwrap(), Value::Null);
+            }
+        }
+        // A consensus client asks when it has seen the block, which may be known here already.
+        extend(&api.engine, l1_attributes(&genesis));
+        assert_eq!(pool.status(), (0, 0));
+        check(&get(if osaka { 3 } else { 1 }, &asked).unwrap());
+    }
 }
 
 #[test]

@@ -25,6 +25,10 @@ impl Included {
         self.kept.get(hash)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Arc<PooledTransaction>> {
+        self.kept.values()
+    }
+
     /// Keeps a transaction if it has blobs or a condition; the oldest make room.
     pub fn insert(&mut self, tx: Arc<PooledTransaction>, max_blobs: usize) {
         if tx.sidecar().is_none() && tx.condition().is_none() {

@@ -23,10 +23,11 @@ mod stats;
 mod transaction;
 mod validate;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use alloy_consensus::Transaction;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use opal_evm::State;
 use tokio::sync::broadcast;
@@ -473,6 +474,25 @@ impl TxPool {
         let inner = self.read();
         let tx = inner.queues.get(hash).or_else(|| inner.included.get(hash))?;
         tx.sidecar().cloned()
+    }
+
+    /// Blobs by their versioned hashes, of transactions that wait in the pool or were included
+    /// lately: the transaction's sidecar, and which of its blobs it is. Unlike all else, this looks at
+    /// every transaction, under the lock for reading.
+    pub fn blobs(&self, hashes: &[B256]) -> Vec<Option<(Sidecar, usize)>> {
+        let wanted: HashSet<B256> = hashes.iter().copied().collect();
+        let mut found = HashMap::new();
+        let inner = self.read();
+        for tx in inner.queues.all().chain(inner.included.all()) {
+            let Some(sidecar) = tx.sidecar() else { continue };
+            let blobs = tx.tx().blob_versioned_hashes().unwrap_or_default();
+            for (index, hash) in blobs.iter().enumerate().filter(|(_, hash)| wanted.contains(*hash))
+            {
+                found.insert(*hash, (sidecar.clone(), index));
+            }
+        }
+        drop(inner);
+        hashes.iter().map(|hash| found.get(hash).cloned()).collect()
     }
 
     /// The nonce that the account's next transaction needs, executable ones of the pool counted.

@@ -124,6 +124,10 @@ impl Queues {
         self.by_hash.get(hash)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Arc<PooledTransaction>> {
+        self.by_hash.values()
+    }
+
     pub fn len(&self) -> usize {
         self.by_hash.len()
     }

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use alloy_consensus::Transaction;
-use alloy_eips::eip4844::builder::{SidecarBuilder, SimpleCoder};
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
 use alloy_primitives::{TxKind, U256};
 
@@ -213,17 +212,6 @@ fn a_reorg_brings_transactions_back() {
     assert_ne!(first.hash, second.hash);
     assert_eq!(second.block.body.transactions.len(), 3);
     assert_eq!(chain.pool().status(), (0, 0));
-}
-
-fn sidecar(osaka: bool, blobs: usize) -> BlobTransactionSidecarVariant {
-    let data = vec![7u8; 100_000 * blobs];
-    let builder = SidecarBuilder::<SimpleCoder>::from_slice(&data);
-    let settings = c_kzg::ethereum_kzg_settings(0);
-    if osaka {
-        BlobTransactionSidecarVariant::Eip7594(builder.build_7594_with_settings(settings).unwrap())
-    } else {
-        BlobTransactionSidecarVariant::Eip4844(builder.build_4844_with_settings(settings).unwrap())
-    }
 }
 
 fn blob_engine(osaka: bool) -> (LocalEngine, BlobTransactionSidecarVariant) {

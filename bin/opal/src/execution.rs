@@ -184,19 +184,24 @@ fn limits(args: &ExecutionArgs) -> ChainConfig {
     ChainConfig { pool: args.txpool.config(), ..ChainConfig::default() }
 }
 
-/// Keeps the metrics, and tells of the head now and then, until the end.
+/// Keeps the metrics, and tells of the head now and then, until the end. Storage that has failed is
+/// the end.
 fn watch(chain: Arc<Chain>, metrics: &Metrics, shutdown: &Shutdown) {
     let gauge = |name, help| metrics.register("execution", name, help, Gauge::<i64>::default());
     let head = gauge("head", "Number of the newest block.");
     let safe = gauge("safe", "Number of the safe block.");
     let finalized = gauge("finalized", "Number of the finalized block.");
     let stop = shutdown.token();
-    shutdown.spawn("execution metrics", async move {
+    shutdown.spawn_critical("storage", async move {
         let (mut told, mut told_at) = (chain.head().hash, Instant::now());
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(LOOK) => {}
+            }
+            // The calls that failed have told the consensus client; now the operator must act.
+            if let Some(error) = chain.storage_error() {
+                return Err(error);
             }
             let newest = chain.head();
             head.set(newest.header().number.cast_signed());

@@ -373,7 +373,9 @@ impl Driver {
                 self.schedule_sequencing();
             }
             Err(BuildError::Engine(
-                error @ (EngineError::Unavailable(_) | EngineError::Lost(_)),
+                error @ (EngineError::Unavailable(_)
+                | EngineError::Lost(_)
+                | EngineError::Broken(_)),
             )) => return Err(error.into()),
             Err(error) => {
                 warn!(target: "opal::sequencing", %error, "block was not built; trying again");

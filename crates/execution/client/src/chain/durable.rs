@@ -195,8 +195,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Why the storage is not to be used any more, if it has failed.
-    pub(super) fn storage_error(&self) -> Option<DiskError> {
+    /// Why the storage is not to be used any more, if it has failed. Nothing mends it but a restart.
+    pub fn storage_error(&self) -> Option<DiskError> {
         self.durable.as_ref()?.disk.usable().err()
     }
 

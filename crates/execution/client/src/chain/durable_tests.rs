@@ -483,29 +483,69 @@ fn a_directory_of_others_is_left_alone() {
     assert!(matches!(Database::open(other.path()), Err(DiskError::Absent { .. })));
 }
 
+/// Files that take no byte, with what the error must say. `/dev/full` is a disk that is full.
+fn broken_files(dir: &Path) -> Vec<(fs::File, &'static str)> {
+    let read_only = fs::File::open(dir.join("IDENTITY")).unwrap();
+    let mut files = vec![(read_only, "cannot write")];
+    if cfg!(target_os = "linux") {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        files.push((full, "free space on the disk"));
+    }
+    files
+}
+
 #[test]
 fn after_a_failed_write_nothing_is_promised() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = l2_engine_in(dir.path()).unwrap();
-    let first = grow(&engine);
     let memory = l2_engine();
-    let second = {
-        assert!(memory.new_payload(&first).unwrap().is_valid());
-        set_head(&memory, first.hash);
-        grow(&memory)
-    };
-    engine.chain().durable.as_ref().unwrap().disk.break_writes();
-    assert!(engine.new_payload(&second).is_err());
-    assert!(engine.block_by_hash(&second.hash).is_none());
-    // Not even what would need no write.
-    let state = ForkchoiceState { head: first.hash, ..Default::default() };
-    let error = engine.fork_choice_updated(state, None).unwrap_err().to_string();
-    assert!(error.contains("storage has failed"), "{error}");
-    assert_eq!(engine.head(), first);
-    close(engine);
-    let engine = l2_engine_in(dir.path()).unwrap();
-    assert_eq!(engine.head(), first);
-    assert!(engine.new_payload(&second).unwrap().is_valid());
+    drop(l2_engine_in(dir.path()).unwrap());
+    for (broken, words) in broken_files(dir.path()) {
+        let engine = l2_engine_in(dir.path()).unwrap();
+        let first = grow(&engine);
+        let second = {
+            assert!(memory.new_payload(&first).unwrap().is_valid());
+            set_head(&memory, first.hash);
+            grow(&memory)
+        };
+        assert!(engine.chain().storage_error().is_none());
+        engine.chain().durable.as_ref().unwrap().disk.break_writes(broken);
+        let error = engine.new_payload(&second).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("journal-"), "{error}");
+        assert!(engine.block_by_hash(&second.hash).is_none());
+        // Not even what would need no write.
+        let state = ForkchoiceState { head: first.hash, ..Default::default() };
+        let error = engine.fork_choice_updated(state, None).unwrap_err().to_string();
+        assert!(error.contains("storage has failed") && error.contains(words), "{error}");
+        assert_eq!(engine.head(), first);
+        assert!(matches!(engine.chain().storage_error(), Some(DiskError::Failed(_))));
+        close(engine);
+        let engine = l2_engine_in(dir.path()).unwrap();
+        assert_eq!(engine.head(), first);
+        assert!(engine.new_payload(&second).unwrap().is_valid());
+        set_head(&engine, second.hash);
+        close(engine);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_may_not_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let mode = |mode| fs::set_permissions(parent.path(), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o500);
+    // Who may write everywhere is refused by the system's own folders only.
+    let mut dir = parent.path().join("chain");
+    if fs::create_dir(&dir).is_ok() {
+        fs::remove_dir(&dir).unwrap();
+        dir = "/sys/opal-test".into();
+    }
+    let error = l2_engine_in(&dir).unwrap_err().to_string();
+    mode(0o700);
+    let named = error.contains("cannot create") && error.contains(&*dir.to_string_lossy());
+    let advice = ["must be this user's and writable", "mounted read-only"];
+    assert!(named && advice.iter().any(|advice| error.contains(advice)), "{error}");
+    assert!(!dir.exists());
 }
 
 #[test]

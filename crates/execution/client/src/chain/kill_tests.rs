@@ -1,12 +1,14 @@
-//! Kill -9: a process that builds, imports, reorganises and finalizes is killed at random instants;
-//! whatever it had been promised must be there when the directory is opened again.
+//! A process that builds, imports, reorganises and finalizes ends at random instants: by kill -9, or
+//! because the disk takes no more. Whatever it had been promised must be there when the directory is
+//! opened again.
 //!
-//! `OPAL_KILL_ROUNDS` sets the number of rounds.
+//! `OPAL_KILL_ROUNDS` sets the number of rounds of each.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
@@ -39,12 +41,25 @@ fn grow(engine: &LocalEngine, n: u64) -> SealedBlock {
     extend(engine, PayloadAttributes { no_tx_pool: true, ..attributes })
 }
 
-/// The process that is killed. It says what it was promised, each time after the call.
+/// The process that is killed. It says what it was promised, each time after the call. Where the disk
+/// refuses, it says why and ends.
 #[test]
 #[ignore = "run by kill_nine_loses_nothing_that_was_promised"]
 fn builds_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let engine = l2_engine_in(Path::new(&dir)).unwrap();
+    let engine = match l2_engine_in(Path::new(&dir)) {
+        Ok(engine) => engine,
+        Err(error) => return say(&format!("refused {error}")),
+    };
+    let work = std::panic::AssertUnwindSafe(|| build(&engine));
+    let ended = std::panic::catch_unwind(work);
+    match engine.chain().storage_error() {
+        Some(error) => say(&format!("refused {error}")),
+        None => std::panic::resume_unwind(ended.unwrap_err()),
+    }
+}
+
+fn build(engine: &LocalEngine) {
     say(&format!("opened {}", engine.head().header().number));
     let mut seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() as u64;
     loop {
@@ -56,9 +71,9 @@ fn builds_until_it_is_killed() {
         if random.is_multiple_of(11) && number > finalized + 3 {
             // A reorg, often below what is flushed.
             let back = 1 + random / 11 % (number - finalized - 1).min(20);
-            set_head(&engine, engine.block_by_number(number - back).unwrap().hash);
+            set_head(engine, engine.block_by_number(number - back).unwrap().hash);
         }
-        let block = grow(&engine, random);
+        let block = grow(engine, random);
         say(&format!("head {} {}", block.header().number, block.hash));
         if random.is_multiple_of(7) {
             let number = block.header().number;
@@ -84,6 +99,8 @@ struct Promised {
     head: Option<(u64, B256)>,
     finalized: Option<B256>,
     blocks: usize,
+    /// Why the disk took no more.
+    refused: Option<String>,
 }
 
 impl Promised {
@@ -96,14 +113,15 @@ impl Promised {
                 self.blocks += 1;
             }
             ["final", hash] => self.finalized = Some(hash.parse().unwrap()),
+            ["refused", ..] => self.refused = Some(line.to_owned()),
             _ => {}
         }
     }
 }
 
-/// Runs the child and kills it after a time; gives what it said.
-fn run(dir: &Path, time: Duration, promised: &mut Promised) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// Starts the child; its lines come through the channel until its end.
+fn start(command: &mut Command, dir: &Path) -> (Child, Receiver<String>) {
+    let mut child = command
         .args([CHILD, "--exact", "--ignored", "--nocapture", "--test-threads", "1"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
@@ -112,7 +130,7 @@ fn run(dir: &Path, time: Duration, promised: &mut Promised) {
         .unwrap();
     let out = child.stdout.take().unwrap();
     let (sender, lines) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
+    std::thread::spawn(move || {
         let mut out = BufReader::new(out);
         let mut line = String::new();
         // A last line without its end was not said.
@@ -121,6 +139,12 @@ fn run(dir: &Path, time: Duration, promised: &mut Promised) {
             line.clear();
         }
     });
+    (child, lines)
+}
+
+/// Runs the child and kills it after a time; gives what it said.
+fn run(dir: &Path, time: Duration, promised: &mut Promised) {
+    let (mut child, lines) = start(&mut Command::new(std::env::current_exe().unwrap()), dir);
     promised.opened = false;
     let started = Instant::now();
     let mut kill_at = None;
@@ -140,9 +164,33 @@ fn run(dir: &Path, time: Duration, promised: &mut Promised) {
     // SIGKILL on Unix.
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
-    reader.join().unwrap();
     lines.into_iter().for_each(|line| promised.hear(&line));
     assert!(alive && promised.opened, "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs the child where no file may have more than so many KiB, until it gives up by itself.
+#[cfg(unix)]
+fn run_limited(dir: &Path, kib: u32, promised: &mut Promised) {
+    // Without the trap the system kills whoever writes beyond the limit.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+    let (mut child, lines) = start(&mut command, dir);
+    (promised.opened, promised.refused) = (false, None);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+        if let Ok(line) = lines.recv_timeout(Duration::from_millis(1)) {
+            promised.hear(&line);
+        }
+    }
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    lines.into_iter().for_each(|line| promised.hear(&line));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let refused = promised.refused.as_ref().unwrap_or_else(|| panic!("{errors}"));
+    let named = refused.contains(&*dir.to_string_lossy());
+    assert!(named && refused.contains("limits the size of files"), "{refused}");
 }
 
 fn verify(dir: &Path, promised: &Promised) {
@@ -187,10 +235,36 @@ fn verify(dir: &Path, promised: &Promised) {
     Database::open(dir).unwrap().check(&mut |_| {}).unwrap();
 }
 
+/// Rounds that are asked for.
+fn rounds() -> Option<usize> {
+    std::env::var("OPAL_KILL_ROUNDS").ok().map(|rounds| rounds.parse().unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_no_more_loses_nothing_that_was_promised() {
+    let mut dir = tempfile::tempdir().unwrap();
+    let mut promised = Promised::default();
+    let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let mut blocks = 0;
+    // From none at all to some dozens of blocks, in whichever file is the first to be too large.
+    for round in 0..rounds().unwrap_or(8) as u32 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kib = (round % 8) * (16 + (random >> 16) % 24);
+        run_limited(dir.path(), kib, &mut promised);
+        verify(dir.path(), &promised);
+        blocks += promised.blocks;
+        if round % 8 == 7 {
+            dir = tempfile::tempdir().unwrap();
+            promised = Promised::default();
+        }
+    }
+    assert!(blocks > 0);
+}
+
 #[test]
 fn kill_nine_loses_nothing_that_was_promised() {
-    let rounds: Option<usize> =
-        std::env::var("OPAL_KILL_ROUNDS").ok().map(|rounds| rounds.parse().unwrap());
+    let rounds = rounds();
     let started = Instant::now();
     let mut dir = tempfile::tempdir().unwrap();
     let mut promised = Promised::default();

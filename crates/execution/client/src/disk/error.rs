@@ -108,6 +108,9 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free space on the disk and start again, nothing that was promised is lost"
         }
+        io::ErrorKind::FileTooLarge => {
+            "; the system limits the size of files (ulimit -f): raise that and start again"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
         io::ErrorKind::PermissionDenied => "; the directory must be this user's and writable",
         _ => "",

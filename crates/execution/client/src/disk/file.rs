@@ -66,6 +66,12 @@ impl DataFile {
         Ok(())
     }
 
+    /// Reads and writes another file under this name.
+    #[cfg(test)]
+    pub fn swap(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// What is written is on the disk when this returns.
     pub fn sync(&self) -> Result<(), DiskError> {
         self.file.sync_data().map_err(DiskError::io(&self.path, "sync"))

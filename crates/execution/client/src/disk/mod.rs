@@ -312,10 +312,10 @@ impl Disk {
         lock(&self.journal).usable()
     }
 
-    /// Makes every write into the journal fail.
+    /// Lets every write into the journal go to another file, which refuses it.
     #[cfg(test)]
-    pub fn break_writes(&self) {
-        lock(&self.journal).break_writes();
+    pub fn break_writes(&self, file: std::fs::File) {
+        lock(&self.journal).break_writes(file);
     }
 
     /// The files are whole and contradict each other.

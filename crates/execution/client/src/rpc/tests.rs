@@ -44,6 +44,7 @@ fn call_logger(from: u8, nonce: u64) -> TxEnvelope {
     tx(L2_CHAIN_ID, from, nonce, LOGGER, GWEI, Bytes::from([1; 3]))
 }
 
+mod history;
 mod simulate;
 mod traces;
 

@@ -193,7 +193,8 @@ fn run_limited(dir: &Path, kib: u32, promised: &mut Promised) {
     assert!(named && refused.contains("limits the size of files"), "{refused}");
 }
 
-fn verify(dir: &Path, promised: &Promised) {
+/// Opens the directory and compares. What is found is known from then on, as if it had been promised.
+fn verify(dir: &Path, promised: &mut Promised) {
     let engine = l2_engine_in(dir).unwrap();
     let chain = engine.chain();
     let head = engine.head();
@@ -215,6 +216,8 @@ fn verify(dir: &Path, promised: &Promised) {
         let kept = engine.finalized().unwrap();
         assert!(chain.is_ancestor(&finalized, kept.hash), "{promised:?}");
     }
+    promised.head = Some((head.header().number, head.hash));
+    promised.finalized = engine.finalized().map(|block| block.hash);
     let state = chain.state_at(&head.hash).unwrap();
     assert_eq!(state.root(), head.header().state_root);
     for number in 0..=head.header().number {
@@ -252,7 +255,7 @@ fn a_disk_that_takes_no_more_loses_nothing_that_was_promised() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let kib = (round % 8) * (16 + (random >> 16) % 24);
         run_limited(dir.path(), kib, &mut promised);
-        verify(dir.path(), &promised);
+        verify(dir.path(), &mut promised);
         blocks += promised.blocks;
         if round % 8 == 7 {
             dir = tempfile::tempdir().unwrap();
@@ -277,7 +280,7 @@ fn kill_nine_loses_nothing_that_was_promised() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let time = Duration::from_micros(u64::from(random >> 8) % 400_000);
         run(dir.path(), time, &mut promised);
-        verify(dir.path(), &promised);
+        verify(dir.path(), &mut promised);
         done += 1;
         // Anew now and then, so that beginnings are killed, too, and reading all stays quick.
         if round % 6 == 5 {

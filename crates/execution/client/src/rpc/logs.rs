@@ -12,10 +12,23 @@ use crate::chain::StoredBlock;
 const MAX_ALTERNATIVES: usize = 1_000;
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.blocking("eth_getLogs", |rpc, params| rpc.logs(&params.one()?));
+    registry.blocking("eth_getLogs", |rpc, params| {
+        let filter = params.one()?;
+        rpc.check_end(&filter)?;
+        rpc.logs(&filter)
+    });
 }
 
 impl Rpc {
+    /// Refuses blocks that are not there yet: their absence would look as if they had no logs.
+    fn check_end(&self, filter: &Filter) -> RpcResult<()> {
+        let head = self.chain.head().header().number;
+        if filter.get_to_block().is_some_and(|end| end > head) {
+            return Err(error::invalid_params("block range extends beyond current head block"));
+        }
+        Ok(())
+    }
+
     /// All logs that a filter names.
     pub(super) fn logs(&self, filter: &Filter) -> RpcResult<Vec<Log>> {
         check_size(filter)?;

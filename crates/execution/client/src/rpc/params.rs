@@ -69,7 +69,11 @@ impl Sequence<'_> {
         let index = self.next;
         self.next += 1;
         let Some(value) = values.get(index) else { return Ok(None) };
-        serde_json::from_str(value.get())
-            .map_err(|error| error::invalid_params(format!("invalid argument {index}: {error}")))
+        serde_json::from_str(value.get()).map_err(|error| {
+            let text = error.to_string();
+            // A place within the argument tells its sender nothing.
+            let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+            error::invalid_params(format!("invalid argument {index}: {text}"))
+        })
     }
 }

@@ -38,9 +38,9 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.at_block("eth_getStorageAt", 2, Cost::Cheap, |rpc, params| {
         let mut params = params.sequence();
-        let (address, slot): (Address, JsonStorageKey) = (params.next()?, params.next()?);
+        let (address, slot): (Address, String) = (params.next()?, params.next()?);
+        let slot = storage_key(&slot)?;
         let (_, state) = rpc.state(params.optional_next()?)?;
-        let slot = U256::from_be_bytes(slot.as_b256().0);
         Ok(B256::from(state.storage(&address, slot).map_err(state_error)?))
     });
     registry.at_block("eth_getProof", 2, Cost::Expensive, |rpc, params| {
@@ -52,6 +52,22 @@ pub(super) fn register(registry: &mut Registry) {
         let (requests, block): (SlotRequests, Option<BlockId>) = params.two_optional()?;
         rpc.storage_values(requests, block)
     });
+}
+
+/// A storage slot in hex, with geth's complaints.
+fn storage_key(text: &str) -> RpcResult<U256> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    // Of what was sent, no more is sent back than is needed to find it.
+    let shown = text.get(..80).unwrap_or(text);
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(error::invalid_params(format!("invalid hex in storage key: {shown:?}")));
+    }
+    if digits.len() > 64 {
+        let complaint = "storage key too long (want at most 32 bytes)";
+        return Err(error::invalid_params(format!("{complaint}: {shown:?}")));
+    }
+    let padded = format!("{digits:0>64}");
+    padded.parse::<B256>().map(Into::into).map_err(|e| error::invalid_params(e.to_string()))
 }
 
 /// Slots by account.

@@ -343,6 +343,18 @@ async fn state_is_read_at_any_tag() {
         json!([opal_protocol::predeploys::L1_BLOCK, "0x7", "latest"]),
     );
     assert_eq!(slot.await, json!(B256::with_last_byte(1)));
+    let long = format!("0x{}", "0".repeat(65));
+    for (key, complaint) in [
+        (long.as_str(), "storage key too long (want at most 32 bytes): \"0x000"),
+        ("0xasdf", "invalid hex in storage key: \"0xasdf\""),
+        ("é", "invalid hex in storage key: \"é\""),
+    ] {
+        let error = ask(&module, "eth_getStorageAt", json!([me, key, "latest"])).await.unwrap_err();
+        assert_eq!(error["code"], -32602);
+        assert!(error["message"].as_str().unwrap().starts_with(complaint), "{error}");
+    }
+    let error = ask(&module, "debug_getRawBlock", json!(["2"])).await.unwrap_err();
+    assert_eq!(error["message"], "invalid argument 0: hex string without 0x prefix");
 
     let params = json!([opal_protocol::predeploys::L1_BLOCK, ["0x7"], "latest"]);
     let proof = ok(&module, "eth_getProof", params).await;
@@ -478,7 +490,7 @@ async fn logs_by_range_hash_and_filter() {
     assert_eq!(count(&ok(&module, "eth_getLogs", json!([all])).await), 3);
     for (filter, expected) in [
         (json!({ "blockHash": blocks[1].hash }), 1),
-        (json!({ "fromBlock": "0x2", "toBlock": "0x99" }), 2),
+        (json!({ "fromBlock": "0x2", "toBlock": "latest" }), 2),
         (json!({ "fromBlock": "0x1", "topics": [B256::with_last_byte(7)] }), 3),
         (json!({ "fromBlock": "0x1", "topics": [[B256::with_last_byte(7), B256::ZERO]] }), 3),
         (json!({ "fromBlock": "0x1", "topics": [null] }), 3),
@@ -490,6 +502,7 @@ async fn logs_by_range_hash_and_filter() {
     }
     for (filter, code) in [
         (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602),
+        (json!({ "fromBlock": "0x2", "toBlock": "0x99" }), -32602),
         (json!({ "blockHash": B256::ZERO }), -32000),
     ] {
         assert_eq!(ask(&module, "eth_getLogs", json!([filter])).await.unwrap_err()["code"], code);

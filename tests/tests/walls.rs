@@ -70,13 +70,6 @@ const IMPURE_WORDS: &[&str] = &[
     "tokio",
 ];
 
-/// Files that may name one of these words all the same: behind the `std` feature, which the build
-/// without std shows, and without a say in what comes out.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    // State roots are computed on several threads where there are any.
-    ("src/trie/parallel.rs", "std::thread"),
-];
-
 struct Rule {
     name: &'static str,
     kind: Kind,
@@ -268,11 +261,7 @@ fn pure_crates_build_without_std_and_never_name_the_world() {
                 continue;
             }
             for (line, text) in code(&source) {
-                let excepted = |word: &str| {
-                    EXCEPTIONS.iter().any(|(path, named)| *named == word && file.ends_with(path))
-                };
-                let named = |word: &&&str| text.contains(**word) && !excepted(word);
-                if let Some(word) = IMPURE_WORDS.iter().find(named) {
+                if let Some(word) = IMPURE_WORDS.iter().find(|word| text.contains(**word)) {
                     panic!("{}:{line}: a pure crate names {word}", file.display());
                 }
             }

@@ -22,6 +22,7 @@ mod senders;
 pub mod state_store;
 #[cfg(test)]
 mod testing;
+mod threads;
 
 pub use builder::{BuiltPayload, DaLimits};
 pub use chain::{

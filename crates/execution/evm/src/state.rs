@@ -1,21 +1,24 @@
 //! The world state: accounts, their storage and code, in one persistent trie.
 
+mod account;
+mod apply;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use alloy_rlp::{Decodable, Encodable};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
-use revm::state::{AccountInfo, EvmState};
+use revm::state::AccountInfo;
 
-use crate::reads::Reads;
+pub use self::account::Account;
+use crate::trie::Trie;
+use crate::trie::jobs::{RunJobs, one_by_one};
 use crate::trie::persist::{Evacuation, Sweep};
 use crate::trie::source::{NoSource, Place, TrieSink, TrieSource};
-use crate::trie::{Change, Input, Leaf, Trie, parallel, record};
 
 /// Why the state could not be read or changed. None of these is the fault of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,175 +58,6 @@ pub enum StateError {
 
 impl DBErrorMarker for StateError {}
 
-/// An account with its storage.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Transactions sent, or contracts created.
-    pub nonce: u64,
-    /// Balance in wei.
-    pub balance: U256,
-    /// Keccak-256 of the code.
-    pub code_hash: B256,
-    /// The code, where it is in memory. States that are built here keep code in the leaf, shared
-    /// between accounts of equal code where they were made together.
-    code: Option<Bytecode>,
-    storage: Trie<U256>,
-}
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            nonce: 0,
-            balance: U256::ZERO,
-            code_hash: KECCAK256_EMPTY,
-            code: None,
-            storage: Trie::default(),
-        }
-    }
-}
-
-impl Account {
-    /// An account of which everything is known. Without code, `code_hash` is that of empty code.
-    pub const fn new(
-        nonce: u64,
-        balance: U256,
-        code_hash: B256,
-        code: Option<Bytecode>,
-        storage: Trie<U256>,
-    ) -> Self {
-        Self { nonce, balance, code_hash, code, storage }
-    }
-
-    pub(crate) fn info(&self) -> AccountInfo {
-        let code = if self.code_hash == KECCAK256_EMPTY {
-            Some(Bytecode::default())
-        } else {
-            self.code.clone()
-        };
-        AccountInfo {
-            balance: self.balance,
-            nonce: self.nonce,
-            code_hash: self.code_hash,
-            account_id: None,
-            code,
-        }
-    }
-
-    /// Root of the storage trie; `None` while changes are not committed.
-    pub fn storage_root(&self) -> Option<B256> {
-        self.storage.root()
-    }
-}
-
-impl Leaf for Account {
-    fn encode(&self, out: &mut Vec<u8>) {
-        TrieAccount {
-            nonce: self.nonce,
-            balance: self.balance,
-            // `commit` runs before `encode`, so the root is there.
-            storage_root: self.storage.root().unwrap_or(EMPTY_ROOT_HASH),
-            code_hash: self.code_hash,
-        }
-        .encode(out);
-    }
-
-    fn decode(mut rlp: &[u8]) -> Result<Self, alloy_rlp::Error> {
-        let account = TrieAccount::decode(&mut rlp)?;
-        Ok(Self {
-            nonce: account.nonce,
-            balance: account.balance,
-            code_hash: account.code_hash,
-            code: None,
-            storage: Trie::from_root(account.storage_root),
-        })
-    }
-
-    fn commit(&mut self) -> Result<(), StateError> {
-        self.storage.commit().map(drop)
-    }
-
-    /// Flags, nonce, balance; the code's hash if there is code; hash and pointer of the storage
-    /// root if there is storage.
-    fn store(&self, out: &mut Vec<u8>) -> Result<(), StateError> {
-        let (code, storage) = (self.code_hash != KECCAK256_EMPTY, !self.storage.is_empty());
-        out.push((u8::from(code) * HAS_CODE) | (u8::from(storage) * HAS_STORAGE));
-        record::put_varint(self.nonce, out);
-        // At most 32 bytes.
-        let balance = self.balance.to_be_bytes_trimmed_vec();
-        out.push(balance.len() as u8);
-        out.extend_from_slice(&balance);
-        if code {
-            out.extend_from_slice(self.code_hash.as_slice());
-        }
-        if storage {
-            let root = self.storage.root().ok_or(StateError::Uncommitted)?;
-            out.extend_from_slice(root.as_slice());
-            record::put_place(&self.storage.place(), out);
-        }
-        Ok(())
-    }
-
-    fn load(input: &mut Input<'_>) -> Result<Self, StateError> {
-        let flags = input.byte()?;
-        Ok(Self {
-            nonce: input.varint()?,
-            balance: input.number()?,
-            code_hash: if flags & HAS_CODE == 0 { KECCAK256_EMPTY } else { input.hash()? },
-            code: None,
-            storage: if flags & HAS_STORAGE == 0 {
-                Trie::default()
-            } else {
-                Trie::from_stored(input.hash()?, input.place()?)
-            },
-        })
-    }
-
-    fn persist(&self, sink: &mut dyn TrieSink) -> Result<(), StateError> {
-        if let Some(code) = self.code.as_ref().filter(|_| self.code_hash != KECCAK256_EMPTY) {
-            sink.code(&self.code_hash, code)?;
-        }
-        self.storage.persist(sink).map(drop)
-    }
-
-    fn oldest(&self) -> u32 {
-        if self.storage.is_empty() { u32::MAX } else { self.storage.place().oldest }
-    }
-
-    fn sweep(&self, sweep: &mut Sweep) -> Option<Self> {
-        let storage = self.storage.swept(sweep)?;
-        Some(Self { storage, ..self.clone() })
-    }
-
-    fn evacuate(&self, evacuation: &mut Evacuation<'_>) -> Result<Option<Self>, StateError> {
-        let storage = self.storage.evacuated(evacuation)?;
-        Ok(storage.map(|storage| Self { storage, ..self.clone() }))
-    }
-
-    fn detach(&self) -> Result<Self, StateError> {
-        Ok(Self { storage: self.storage.detached()?, ..self.clone() })
-    }
-
-    fn check(&self, source: &dyn TrieSource, progress: &mut dyn FnMut()) -> Result<(), StateError> {
-        if self.code.is_none() && self.code_hash != KECCAK256_EMPTY {
-            source.code(&self.code_hash)?.ok_or(StateError::MissingCode(self.code_hash))?;
-        }
-        self.storage.check(source, progress)
-    }
-}
-
-const HAS_CODE: u8 = 1;
-const HAS_STORAGE: u8 = 2;
-
-impl Leaf for U256 {
-    fn encode(&self, out: &mut Vec<u8>) {
-        Encodable::encode(self, out);
-    }
-
-    fn decode(mut rlp: &[u8]) -> Result<Self, alloy_rlp::Error> {
-        Decodable::decode(&mut rlp)
-    }
-}
-
 /// An account, the path to it, and the paths to some of its slots (EIP-1186).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountProof {
@@ -254,52 +88,42 @@ pub struct StorageProof {
     pub proof: Vec<Bytes>,
 }
 
-/// What becomes of an account.
-struct AccountChange {
-    key: B256,
-    /// `None` when it goes.
-    account: Option<Account>,
-    /// Slots that differ, by hashed number, in order.
-    slots: Vec<Change<U256>>,
-}
-
-impl AccountChange {
-    fn update_storage(&mut self, source: &dyn TrieSource) -> Result<(), StateError> {
-        match &mut self.account {
-            Some(account) => account.storage.update(&mut self.slots, source).map(drop),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A snapshot of the world state. Cloning is cheap; nodes that no snapshot refers to any more are
 /// freed.
 #[derive(Clone, Debug)]
 pub struct State {
     accounts: Trie<Account>,
     source: Arc<dyn TrieSource>,
+    run: RunJobs,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { accounts: Trie::default(), source: Arc::new(NoSource) }
+        Self::from_accounts(Trie::default(), Arc::new(NoSource))
     }
 }
 
 impl State {
     /// The state with this root, its nodes and code to be had from `source`.
     pub fn from_root(root: B256, source: Arc<dyn TrieSource>) -> Self {
-        Self { accounts: Trie::from_root(root), source }
+        Self::from_accounts(Trie::from_root(root), source)
     }
 
     /// The state whose root has this hash and lies at this place of the source's file set.
     pub fn from_stored(root: B256, place: Place, source: Arc<dyn TrieSource>) -> Self {
-        Self { accounts: Trie::from_stored(root, place), source }
+        Self::from_accounts(Trie::from_stored(root, place), source)
     }
 
     /// The state of these accounts.
-    pub const fn from_accounts(accounts: Trie<Account>, source: Arc<dyn TrieSource>) -> Self {
-        Self { accounts, source }
+    pub fn from_accounts(accounts: Trie<Account>, source: Arc<dyn TrieSource>) -> Self {
+        Self { accounts, source, run: one_by_one }
+    }
+
+    /// The same state, large changes of which are made by jobs that `run` is given, as are those of
+    /// all states that come of it. Without this they are made one by one; the result is the same.
+    #[must_use]
+    pub fn with_jobs(self, run: RunJobs) -> Self {
+        Self { run, ..self }
     }
 
     /// The state root. States handed out by this crate are always hashed.
@@ -332,14 +156,14 @@ impl State {
     /// # Errors
     /// When a node or a code is not in memory.
     pub fn detached(&self, source: Arc<dyn TrieSource>) -> Result<Self, StateError> {
-        Ok(Self { accounts: self.accounts.detached()?, source })
+        Ok(Self { accounts: self.accounts.detached()?, source, run: self.run })
     }
 
     /// The same state with less in memory: a sweep over the accounts whose hashed addresses begin
     /// with the byte `part`, and their storage.
     pub fn swept(&self, part: u8, sweep: &mut Sweep) -> Self {
         match self.accounts.swept_part(part, sweep) {
-            Some(accounts) => Self { accounts, source: self.source.clone() },
+            Some(accounts) => Self { accounts, ..self.clone() },
             None => self.clone(),
         }
     }
@@ -353,7 +177,7 @@ impl State {
     pub fn evacuated(&self, before: u32, bytes: u64) -> Result<(Self, u64), StateError> {
         let mut evacuation = Evacuation { before, bytes, source: &*self.source };
         let state = match self.accounts.evacuated(&mut evacuation)? {
-            Some(accounts) => Self { accounts, source: self.source.clone() },
+            Some(accounts) => Self { accounts, ..self.clone() },
             None => self.clone(),
         };
         Ok((state, evacuation.bytes))
@@ -485,99 +309,6 @@ impl State {
             None => Ok(Bytes::new()),
             Some(account) => Ok(self.code_of(&account)?.original_bytes()),
         }
-    }
-
-    /// The state after `changes`, hashed. Whatever the journal merely loaded is left alone, and
-    /// accounts that were touched and are empty disappear (EIP-161).
-    ///
-    /// # Errors
-    /// When a trie node is missing.
-    pub fn apply(&self, changes: EvmState) -> Result<Self, StateError> {
-        self.apply_read(changes, &Reads::default())
-    }
-
-    /// [`State::apply`], given what was read of this state.
-    pub(crate) fn apply_read(&self, changes: EvmState, reads: &Reads) -> Result<Self, StateError> {
-        let mut accounts = Vec::with_capacity(changes.len());
-        for (address, change) in &changes {
-            if change.is_touched() {
-                accounts.extend(self.change(address, change, reads)?);
-            }
-        }
-        accounts.sort_unstable_by_key(|account: &AccountChange| account.key);
-
-        // Storage first, whose roots the accounts hold. The threads share out the subtrees of
-        // large changes, and the accounts of small ones.
-        let source = &*self.source;
-        let (large, small): (Vec<_>, Vec<_>) = accounts
-            .iter_mut()
-            .filter(|account| !account.slots.is_empty())
-            .partition(|account| account.slots.len() >= parallel::MANY);
-        large.into_iter().try_for_each(|account| account.update_storage(source))?;
-        let mut small = small;
-        let many = small.iter().map(|account| account.slots.len()).sum::<usize>() >= parallel::MANY;
-        parallel::each(&mut small, many, |account| account.update_storage(source))?;
-
-        let mut accounts: Vec<_> =
-            accounts.into_iter().map(|change| (change.key, change.account)).collect();
-        let mut next = self.clone();
-        next.accounts.update(&mut accounts, source)?;
-        Ok(next)
-    }
-
-    /// What becomes of one account; `None` when it stays as it is.
-    fn change(
-        &self,
-        address: &Address,
-        change: &revm::state::Account,
-        reads: &Reads,
-    ) -> Result<Option<AccountChange>, StateError> {
-        let read = reads.get(address);
-        let key = read.map_or_else(|| keccak256(address), |read| read.key);
-        let old = match read {
-            Some(read) => read.account.clone(),
-            None => self.account_at(&key)?,
-        };
-        // The local flag tells that the account was not used again after it destroyed itself.
-        if change.is_selfdestructed_locally() || change.is_empty() {
-            return Ok(old.map(|_| AccountChange { key, account: None, slots: Vec::new() }));
-        }
-        let cleared = change.is_created() || change.is_selfdestructed();
-        let info = &change.info;
-        let same = !cleared
-            && old.as_ref().is_some_and(|old| {
-                (old.nonce, old.balance, old.code_hash)
-                    == (info.nonce, info.balance, info.code_hash)
-            });
-        let old = old.unwrap_or_default();
-        let code = if old.code_hash == info.code_hash { old.code } else { info.code.clone() };
-        let storage = if cleared { Trie::default() } else { old.storage };
-        let account = Account {
-            nonce: info.nonce,
-            balance: info.balance,
-            code_hash: info.code_hash,
-            code,
-            storage,
-        };
-        let mut slots = Vec::with_capacity(change.storage.len());
-        for (slot, value) in &change.storage {
-            let value = value.present_value;
-            let read = read.and_then(|read| read.slots.get(slot));
-            let key = read.map_or_else(|| slot_key(*slot), |(key, _)| *key);
-            let old = match read {
-                _ if cleared => U256::ZERO,
-                Some((_, old)) => *old,
-                None => self.slot_at(&account, &key)?,
-            };
-            if value != old {
-                slots.push((key, (!value.is_zero()).then_some(value)));
-            }
-        }
-        if same && slots.is_empty() {
-            return Ok(None);
-        }
-        slots.sort_unstable_by_key(|(key, _)| *key);
-        Ok(Some(AccountChange { key, account: Some(account), slots }))
     }
 
     /// The account with this hashed address.

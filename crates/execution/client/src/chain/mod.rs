@@ -22,6 +22,7 @@ use crate::disk::DiskError;
 use crate::pool::{PoolConfig, PoolHead, TxPool};
 use crate::rules;
 use crate::senders::senders;
+use crate::threads::run_jobs;
 use durable::Durable;
 pub use durable::{DEFAULT_HISTORY, StorageConfig};
 pub use store::StoredBlock;
@@ -185,6 +186,7 @@ impl Chain {
     ) -> Result<(Arc<Self>, R), ChainError> {
         let (block, state) = opal_evm::genesis(&spec, genesis)
             .map_err(|error| ChainError::Genesis(error.to_string()))?;
+        let state = state.with_jobs(run_jobs);
         let root = rules::withdrawals_storage_root(&spec, block.header(), &state);
         let stored = StoredBlock {
             withdrawals_storage_root: root.map_err(ChainError::State)?,

@@ -7,6 +7,7 @@ use opal_evm::trie::{Change, Trie};
 use opal_evm::{State, TrieSource};
 
 use super::{Persisted, StateStore, StoreError};
+use crate::threads::run_jobs;
 
 /// Accounts and slots that are gathered before they are hashed and written.
 const BATCH: usize = 1 << 16;
@@ -133,7 +134,7 @@ impl Importer<'_> {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let source = self.store.files.clone();
-        let root = self.accounts.update(&mut self.batch, &*source)?;
+        let root = self.accounts.update(&mut self.batch, &*source, run_jobs)?;
         self.batch.clear();
         self.slots_in_batch = 0;
         let mut writer = self.store.writer()?;
@@ -154,7 +155,8 @@ impl Importer<'_> {
     pub fn finish(mut self) -> Result<Persisted, StoreError> {
         self.finish_account()?;
         self.flush()?;
-        let state = State::from_accounts(self.accounts, self.store.files.clone());
+        let state =
+            State::from_accounts(self.accounts, self.store.files.clone()).with_jobs(run_jobs);
         let mut persisted = self.store.append(&state)?;
         persisted.nodes += self.nodes;
         persisted.bytes += self.bytes;
@@ -164,7 +166,7 @@ impl Importer<'_> {
 
 impl Current {
     fn take_batch(&mut self, source: &dyn TrieSource) -> Result<(), StoreError> {
-        self.storage.update(&mut self.batch, source)?;
+        self.storage.update(&mut self.batch, source, run_jobs)?;
         self.batch.clear();
         Ok(())
     }

@@ -44,6 +44,7 @@ use alloy_primitives::{B256, Bytes};
 use opal_evm::revm::bytecode::Bytecode;
 use opal_evm::{Place, Record, State, StateError, TrieSink, TrieSource};
 
+use crate::threads::run_jobs;
 use codes::{CodeWriter, Codes};
 pub use error::StoreError;
 pub use import::Importer;
@@ -454,7 +455,7 @@ impl StateStore {
             self.files.segments.get(root.position, &root.hash)?;
         }
         let place = Place { position: root.position, oldest: root.oldest };
-        Ok(State::from_stored(root.hash, place, self.files.clone()))
+        Ok(State::from_stored(root.hash, place, self.files.clone()).with_jobs(run_jobs))
     }
 
     /// Hashes every node of a state again and reads every code; `progress` is called with the

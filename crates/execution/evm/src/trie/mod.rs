@@ -15,8 +15,8 @@
 //! it, by its [`Place`] there. What was fetched once stays in memory until it is
 //! [swept](persist::Sweep).
 
+pub mod jobs;
 mod node;
-pub(crate) mod parallel;
 pub mod persist;
 pub(crate) mod record;
 mod rlp;
@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 
+use self::jobs::RunJobs;
 use self::node::{Link, Node, Reference};
 pub use self::record::Input;
 use self::source::{Place, TrieSink, TrieSource};
@@ -216,7 +217,8 @@ impl<V: Leaf> Trie<V> {
     }
 
     /// Applies many changes at once and computes the hashes of all changed nodes. The changes must
-    /// be sorted by key, each key once, and remove only what is there.
+    /// be sorted by key, each key once, and remove only what is there. `run` is given the subtrees
+    /// of large changes.
     ///
     /// # Errors
     /// As [`Trie::remove`].
@@ -224,8 +226,9 @@ impl<V: Leaf> Trie<V> {
         &mut self,
         changes: &mut [Change<V>],
         source: &dyn TrieSource,
+        run: RunJobs,
     ) -> Result<B256, StateError> {
-        update::update_and_commit(&mut self.root, changes, source)?;
+        update::update_and_commit(&mut self.root, changes, source, run)?;
         self.commit()
     }
 

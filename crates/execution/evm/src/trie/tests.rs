@@ -6,6 +6,7 @@ use alloy_primitives::{U256, keccak256};
 use alloy_trie::proof::verify_proof;
 use alloy_trie::root::storage_root;
 
+use super::jobs::one_by_one;
 use super::source::{NoSource, Preimages};
 use super::*;
 
@@ -76,7 +77,7 @@ fn many_changes_at_once_give_the_root_of_a_naive_trie() {
     let mut numbers = Numbers(13);
     let mut trie = Trie::<U256>::default();
     let mut model = BTreeMap::new();
-    // As many as several threads share, and fewer; of keys that differ early, and late.
+    // As many as make jobs, and fewer; of keys that differ early, and late.
     for count in [1000, 700, 40, 300, 900, 2, 2000] {
         let mut changes = BTreeMap::new();
         for _ in 0..count {
@@ -94,10 +95,10 @@ fn many_changes_at_once_give_the_root_of_a_naive_trie() {
             };
         }
         let mut changes: Vec<_> = changes.into_iter().collect();
-        assert_eq!(trie.update(&mut changes, &NoSource).unwrap(), root_of(&model));
+        assert_eq!(trie.update(&mut changes, &NoSource, one_by_one).unwrap(), root_of(&model));
     }
     let mut removals: Vec<_> = model.into_keys().map(|key| (key, None)).collect();
-    assert_eq!(trie.update(&mut removals, &NoSource).unwrap(), EMPTY_ROOT_HASH);
+    assert_eq!(trie.update(&mut removals, &NoSource, one_by_one).unwrap(), EMPTY_ROOT_HASH);
 }
 
 #[test]

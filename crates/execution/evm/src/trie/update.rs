@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
+use super::jobs::RunJobs;
 use super::node::{
     ExtensionNode, INVALID, Kind, LeafNode, Link, Node, full_key, nibble, open, rest,
 };
 use super::source::TrieSource;
-use super::{Leaf, parallel, rlp};
+use super::{Leaf, jobs, rlp};
 use crate::StateError;
 
 /// A key with its new value; `None` removes it.
@@ -98,14 +99,15 @@ pub(super) fn update<V: Leaf>(
     }
 }
 
-/// Applies changes to a whole trie and hashes what changed below the root, on several threads if
-/// there is much to do.
+/// Applies changes to a whole trie and hashes what changed below the root; where there is much to
+/// do, in jobs.
 pub(super) fn update_and_commit<V: Leaf>(
     slot: &mut Option<Link<V>>,
     changes: &mut [Change<V>],
     source: &dyn TrieSource,
+    run: RunJobs,
 ) -> Result<(), StateError> {
-    let Some(link) = slot.as_mut().filter(|_| changes.len() >= parallel::MANY) else {
+    let Some(link) = slot.as_mut().filter(|_| changes.len() >= jobs::MANY) else {
         return update(slot, changes, 0, source);
     };
     let Kind::Branch(children) = open(link, source)? else {
@@ -118,7 +120,7 @@ pub(super) fn update_and_commit<V: Leaf>(
             tasks.push((child, part));
         }
     }
-    parallel::each(&mut tasks, true, |(child, part)| {
+    jobs::each(&mut tasks, run, |(child, part)| {
         update(child, part, 1, source)?;
         match child {
             Some(child) => rlp::commit(child, &mut Vec::with_capacity(600)),

@@ -11,6 +11,7 @@ mod beacon;
 mod error;
 #[cfg(test)]
 mod fake_server;
+mod l1_block;
 mod l1_client;
 mod rpc_block;
 
@@ -19,5 +20,6 @@ pub use batcher::{
 };
 pub use beacon::{BeaconClient, SlotRule, blob_versioned_hash};
 pub use error::DaError;
-pub use l1_client::{BlockTag, L1BlockData, L1Client};
+pub use l1_block::L1BlockData;
+pub use l1_client::{BlockTag, L1Client};
 pub use rpc_block::{verify_l1_block, verify_l1_header, verify_l2_block};

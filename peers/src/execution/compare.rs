@@ -48,6 +48,47 @@ fn same<T: PartialEq + Debug>(
 /// # Errors
 /// What differs first.
 pub fn run(seed: u64, fork: Fork, blocks: u64, counts: &mut Counts) -> Result<(), String> {
+    chain(seed, fork, blocks, counts, |_| ())
+}
+
+/// A block with what is needed to execute it again.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The block before it.
+    pub parent: opal_protocol::SealedBlock,
+    /// What consensus decides.
+    pub input: BlockInput,
+    /// Its transactions with their senders.
+    pub transactions: Vec<(TxEnvelope, Address)>,
+    /// Our state before it.
+    pub state: State,
+    /// The peer's.
+    pub plain: Plain,
+    /// Gas that it uses.
+    pub gas_used: u64,
+}
+
+/// The blocks of a chain on which both sides agree, with its rules.
+///
+/// # Errors
+/// What differs first.
+pub fn made(
+    seed: u64,
+    fork: Fork,
+    blocks: u64,
+) -> Result<(opal_evm::ChainSpec, Vec<Made>), String> {
+    let mut all = Vec::new();
+    chain(seed, fork, blocks, &mut Counts::default(), |made| all.push(made))?;
+    Ok((World::new(seed, fork).spec, all))
+}
+
+fn chain(
+    seed: u64,
+    fork: Fork,
+    blocks: u64,
+    counts: &mut Counts,
+    mut each: impl FnMut(Made),
+) -> Result<(), String> {
     let mut world = World::new(seed, fork);
     let mut head = world.genesis.clone();
     let mut state = world.state.clone();
@@ -55,16 +96,29 @@ pub fn run(seed: u64, fork: Fork, blocks: u64, counts: &mut Counts) -> Result<()
     same(|| "genesis state root".into(), state.root(), plain.root())?;
     for number in 1..=blocks {
         let context = |what: String| format!("{fork:?} seed {seed} block {number}: {what}");
-        let (next, after, theirs) =
-            step(&mut world, &head, &state, plain, counts).map_err(context)?;
-        head = next;
-        state = after;
-        plain = theirs;
+        let before = plain.clone();
+        let step = step(&mut world, &head, &state, plain, counts).map_err(context)?;
+        each(Made {
+            parent: head,
+            input: step.input,
+            transactions: step.included,
+            state,
+            plain: before,
+            gas_used: step.block.header().gas_used,
+        });
+        (head, state, plain) = (step.block, step.state, step.plain);
     }
     Ok(())
 }
 
-type Step = (opal_protocol::SealedBlock, State, Plain);
+/// A block and what it leads to.
+struct Step {
+    block: opal_protocol::SealedBlock,
+    input: BlockInput,
+    included: Vec<(TxEnvelope, Address)>,
+    state: State,
+    plain: Plain,
+}
 
 fn step(
     world: &mut World,
@@ -85,6 +139,7 @@ fn step(
     let vaults = [L1_FEE_VAULT, OPERATOR_FEE_VAULT];
     let before = vaults.map(|vault| plain.balance(vault));
     let mut users: Vec<(TxEnvelope, u64)> = Vec::new();
+    let mut included = Vec::new();
 
     let peer_input =
         PeerInput { spec: &spec, parent: (head.header(), head.hash), input: &input, base_fee };
@@ -128,6 +183,7 @@ fn step(
                 users.push((tx.clone(), mine.gas_used));
             }
             difference = same(|| format!("transaction {index} {tx:?} of {sender}"), mine, theirs);
+            included.push((tx, sender));
             if difference.is_err() {
                 return;
             }
@@ -166,7 +222,7 @@ fn step(
         }
     }
     plain.hashes.push(executed.block.hash);
-    Ok((executed.block, executed.state, plain))
+    Ok(Step { block: executed.block, input, included, state: executed.state, plain })
 }
 
 fn result_of(executor: &BlockExecutor<'_>, outcome: TxOutcome) -> TxResultOf {

@@ -334,6 +334,26 @@ fn any_byte_may_be_damaged_or_missing() {
 }
 
 #[test]
+fn a_directory_that_lost_its_journal_keeps_its_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = l2_engine_in(dir.path()).unwrap();
+    for _ in 0..9 {
+        grow(&engine);
+    }
+    close(engine);
+    let journals: Vec<_> = files(dir.path())
+        .into_iter()
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("journal"))
+        .collect();
+    assert_eq!(journals.len(), 1);
+    fs::remove_file(&journals[0]).unwrap();
+    let error = l2_engine_in(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("the journal is missing"), "{error}");
+    let blocks = fs::metadata(dir.path().join("blocks-00000.data")).unwrap().len();
+    assert!(blocks > 0);
+}
+
+#[test]
 fn states_of_the_history_are_computed_and_older_ones_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {

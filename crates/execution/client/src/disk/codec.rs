@@ -8,6 +8,7 @@
 //! ```
 //! Each part begins with its checksum and its length before compression (0: it is not compressed).
 
+use std::io::Read;
 use std::sync::Arc;
 
 use alloy_consensus::Header;
@@ -155,9 +156,15 @@ fn unseal(part: &[u8]) -> Result<Vec<u8>, String> {
         0 => Ok(content.to_vec()),
         len if len > MAX_PART => Err(format!("a part of {len} bytes")),
         len => {
-            let bytes = zstd::bulk::decompress(content, len as usize)
+            // Memory grows with what is there, whatever length it is said to have.
+            let mut bytes = Vec::with_capacity((len as usize).min(content.len() * 8));
+            zstd::stream::Decoder::with_buffer(content)
+                .and_then(|decoder| decoder.take(u64::from(len) + 1).read_to_end(&mut bytes))
                 .map_err(|error| format!("decompression: {error}"))?;
-            if bytes.len() == len as usize { Ok(bytes) } else { Err("a part is too short".into()) }
+            match bytes.len() == len as usize {
+                true => Ok(bytes),
+                false => Err("a part has not the length that it says".into()),
+            }
         }
     }
 }

@@ -40,6 +40,7 @@ use cache::BlockCache;
 use directory::Directory;
 pub use directory::Identity;
 pub use error::DiskError;
+use file::{names, numbered};
 use journal::Journal;
 use record::{Base, StateLengths};
 pub(crate) use record::{BlockRecord, Forkchoice, Record};
@@ -106,6 +107,19 @@ const fn state_root(root: &Root) -> StateRoot {
     StateRoot { hash: root.hash, position: root.position, oldest: root.oldest }
 }
 
+/// A directory without a journal has no blocks: with some it has lost its journal, and all of them
+/// would be thrown away.
+fn no_blocks(dir: &Path) -> Result<(), DiskError> {
+    let names = names(dir)?;
+    match names.iter().find(|name| numbered(name, "blocks-", ".data").is_some()) {
+        None => Ok(()),
+        Some(blocks) => {
+            let reason = "there are blocks, but the journal is missing";
+            Err(DiskError::damaged(&dir.join(blocks), 0, reason))
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -151,6 +165,7 @@ impl Disk {
             }
             (_, _, Some((number, state))) => {
                 // New, or its making was interrupted before anything was promised.
+                no_blocks(path)?;
                 let states = open_states(None)?;
                 let persisted = states.append(state)?;
                 states.sync()?;

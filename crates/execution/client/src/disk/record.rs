@@ -141,8 +141,6 @@ fn checksum(journal: u64, kind: [u8; 4], len: [u8; 4], synced: [u8; 8], payload:
 pub(crate) struct Framed<'a> {
     kind: u32,
     payload: &'a [u8],
-    /// See the module's description.
-    pub synced: u64,
     /// Bytes that it takes.
     pub size: usize,
 }
@@ -162,8 +160,12 @@ impl<'a> Framed<'a> {
         if checksum(journal, kind, len, synced, payload) != u32::from_le_bytes(sum) {
             return None;
         }
-        let (kind, synced) = (u32::from_le_bytes(kind), u64::from_le_bytes(synced));
-        Some(Self { kind, payload, synced, size })
+        Some(Self { kind: u32::from_le_bytes(kind), payload, size })
+    }
+
+    /// What the record at the start of `bytes` says was synced, if there is one.
+    pub fn synced(bytes: &[u8]) -> Option<u64> {
+        Some(u64::from_le_bytes(bytes.get(16..HEADER)?.try_into().ok()?))
     }
 
     /// The next place in `bytes` where a record may begin.

@@ -52,6 +52,9 @@ const INDEX_NONE: u64 = (1 << INDEX_BITS) - 1;
 pub(crate) type IndexEntry = (u64, u64);
 
 impl Place {
+    /// The highest number of a block that can be written down.
+    pub const MAX_NUMBER: u64 = u64::MAX >> INDEX_BITS;
+
     fn encode(self) -> u64 {
         let index = self.index.map_or(INDEX_NONE, u64::from);
         (self.number << INDEX_BITS) | index.min(INDEX_NONE)
@@ -92,10 +95,11 @@ impl Run {
         if header != run_header(&id) {
             return Err(DiskError::damaged(&run.file.path, 0, "its header is wrong"));
         }
-        let (found, expected) = (run.file.len()?, (run.pages() + 1) * PAGE as u64);
-        if found != expected {
-            let reason = format!("it has {found} bytes, not {expected}");
-            return Err(DiskError::damaged(&run.file.path, found.min(expected), reason));
+        let found = run.file.len()?;
+        let expected = (run.pages() + 1).checked_mul(PAGE as u64);
+        if expected != Some(found) || id.id == u64::MAX {
+            let reason = format!("it has {found} bytes, too many or too few for {id:?}");
+            return Err(DiskError::damaged(&run.file.path, found, reason));
         }
         Ok(run)
     }

@@ -145,6 +145,11 @@ impl Segments {
         if header != index_header(first) {
             return Err(DiskError::damaged(&index.path, 0, "its header is wrong"));
         }
+        let length = index.len()?;
+        if first.checked_add(count).is_none() || count >= length / ENTRY as u64 {
+            let reason = format!("it ends before block {count} from {first} on");
+            return Err(DiskError::damaged(&index.path, length, reason));
+        }
         let end = End { blocks: count, file: 0, offset: 0 };
         let segments = Self::new(dir, first, count, index, end);
         segments.cut(count)?;

@@ -13,7 +13,10 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use alloy_consensus::proofs::{calculate_transaction_root, ordered_trie_root_with_encoder};
+use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
+use alloy_consensus::proofs::{
+    calculate_transaction_root, calculate_withdrawals_root, ordered_trie_root_with_encoder,
+};
 use alloy_primitives::{B256, Bytes, U256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use opal_evm::StateError;
@@ -28,7 +31,9 @@ use super::record::Base;
 use super::roots::Roots;
 use super::runs::Runs;
 use super::segments::Segments;
-use super::{DiskError, Forkchoice, Identity, Record, STATE, index_entries, root, state_root};
+use super::{
+    DiskError, Forkchoice, Identity, Place, Record, STATE, index_entries, root, state_root,
+};
 use crate::chain::StoredBlock;
 use crate::state_store::{StateStore, StateStoreOptions, StoreError};
 
@@ -316,7 +321,7 @@ fn read_head(reader: &mut Reader<'_>) -> Result<Head, DiskError> {
         return Err(reader.wrong("it does not begin with its head"));
     }
     let head: Head = reader.decode(&payload)?;
-    if head.blocks == 0 || head.blocks > head.number {
+    if head.blocks == 0 || head.blocks > head.number || head.number > Place::MAX_NUMBER {
         return Err(reader.wrong(format!("{} blocks up to number {}", head.blocks, head.number)));
     }
     Ok(head)
@@ -473,18 +478,41 @@ fn read_block(
         let results = Bytes::decode(&mut rest).map_err(rlp)?;
         codec::block(&body, &results, &hash)
     };
-    let stored = read().map_err(|error| reader.wrong(format!("block {number}: {error}")))?;
+    let mut stored = read().map_err(|error| reader.wrong(format!("block {number}: {error}")))?;
     let header = stored.block.header();
     let body = &stored.block.block.body;
     let receipts: Vec<Receipt> = stored.receipts.iter().map(Receipt::for_receipts_root).collect();
     let receipts_root = ordered_trie_root_with_encoder(&receipts, |receipt: &Receipt, out| {
         receipt.encode_2718(out);
     });
+    let withdrawals_fit = match (header.withdrawals_root, &body.withdrawals) {
+        (None, None) => true,
+        // From Isthmus on an OP chain's root is that of the message passer's storage.
+        (Some(_), Some(list)) if list.is_empty() => true,
+        (Some(root), Some(list)) => calculate_withdrawals_root(list) == root,
+        _ => false,
+    };
     let senders = body.transactions.iter().zip(&stored.senders);
     let fits = header.number == number
         && parent.is_none_or(|parent| parent.block.hash == header.parent_hash)
         && calculate_transaction_root(&body.transactions) == header.transactions_root
         && receipts_root == header.receipts_root
+        && withdrawals_fit
+        && body.ommers.is_empty()
+        && header.ommers_hash == EMPTY_OMMER_ROOT_HASH
         && senders.into_iter().all(|(tx, sender)| tx.recover().is_ok_and(|found| found == *sender));
-    if fits { Ok(stored) } else { Err(reader.wrong(format!("block {number} contradicts itself"))) }
+    if !fits {
+        return Err(reader.wrong(format!("block {number} contradicts itself")));
+    }
+    // The root that outputs are made of is believed where the header says it, which it does from
+    // Isthmus on, as it does of requests. Nobody could prove an older one from this.
+    if stored.withdrawals_storage_root.is_some() {
+        let root = header.withdrawals_root.filter(|_| header.requests_hash.is_some());
+        stored.withdrawals_storage_root = root;
+    }
+    Ok(stored)
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -154,7 +154,10 @@ impl LocalEngine {
         attributes: Option<PayloadAttributes>,
     ) -> Result<ForkchoiceUpdated, EngineError> {
         if state.head.is_zero() {
-            return Err(EngineError::InvalidForkchoice("head is the zero hash".into()));
+            // As geth has it: a status, not an error.
+            let error = "the head is the zero hash".to_owned();
+            let status = PayloadStatus::Invalid { latest_valid_hash: None, error };
+            return Ok(ForkchoiceUpdated { status, payload_id: None });
         }
         if let Some(status) = self.known_invalid(&[state.head]) {
             return Ok(ForkchoiceUpdated { status, payload_id: None });
@@ -319,12 +322,13 @@ impl LocalEngine {
     /// Construction".
     ///
     /// # Errors
-    /// When the block is not known here, or the chain is an L1.
+    /// When the block is not known here, the chain is an L1, or the block is one before Isthmus of
+    /// an imported snapshot, which proves no such root.
     pub fn output_at(&self, hash: &B256) -> Result<OutputV0, EngineError> {
         let stored = self.chain.stored(hash).ok_or(ChainError::UnknownBlock(*hash))?;
-        let withdrawals_storage_root = stored
-            .withdrawals_storage_root
-            .ok_or_else(|| ChainError::State("an L1 block has no output root".into()))?;
+        let withdrawals_storage_root = stored.withdrawals_storage_root.ok_or_else(|| {
+            ChainError::State("the block has no output root, or none is known".into())
+        })?;
         let state_root = stored.block.header().state_root;
         Ok(OutputV0 { state_root, withdrawals_storage_root, block_hash: *hash })
     }

@@ -87,11 +87,13 @@ fn contradicting_labels_are_errors() {
         forkchoice(fork.hash, B256::ZERO, one.hash),
         forkchoice(fork.hash, B256::repeat_byte(9), B256::ZERO),
         forkchoice(fork.hash, genesis.hash, fork.hash),
-        forkchoice(B256::ZERO, B256::ZERO, B256::ZERO),
     ] {
         let error = engine.fork_choice_updated(state, None).unwrap_err();
         assert!(matches!(error, EngineError::InvalidForkchoice(_)), "{error}");
     }
+    let zeros = forkchoice(B256::ZERO, B256::ZERO, B256::ZERO);
+    let status = engine.fork_choice_updated(zeros, None).unwrap().status;
+    assert!(matches!(status, PayloadStatus::Invalid { latest_valid_hash: None, .. }), "{status:?}");
     assert_eq!(engine.head(), fork);
 }
 

@@ -88,12 +88,23 @@ fn the_methods_are_those_of_the_capabilities() {
     capabilities.sort_unstable();
     assert_eq!(names, capabilities);
     let answer = api.call("engine_exchangeCapabilities", json!([["engine_newPayloadV1"]])).unwrap();
-    assert_eq!(answer.as_array().unwrap().len(), CAPABILITIES.len());
+    assert_eq!(answer, json!(CAPABILITIES));
     let version = api.call("engine_getClientVersionV1", json!([null])).unwrap();
     assert_eq!(version[0]["name"], "opal");
     let signal = json!([{"recommended": B256::ZERO, "required": B256::repeat_byte(1)}]);
     let ours = api.call("engine_signalSuperchainV1", signal).unwrap();
     assert_eq!(ours.as_str().unwrap().len(), 66);
+}
+
+#[test]
+fn a_head_of_zeros_is_invalid_and_no_error() {
+    let api = l1(4);
+    let zero = B256::ZERO;
+    let state = json!({"headBlockHash": zero, "safeBlockHash": zero, "finalizedBlockHash": zero});
+    let answer = api.call("engine_forkchoiceUpdatedV3", json!([state, null])).unwrap();
+    assert_eq!(answer["payloadStatus"]["status"], "INVALID");
+    assert_eq!(answer["payloadStatus"]["latestValidHash"], Value::Null);
+    assert_eq!(answer["payloadId"], Value::Null);
 }
 
 /// The versions that are for each fork build, import and set the head; all others are refused.

@@ -11,6 +11,8 @@ use crate::threads::run_jobs;
 
 /// Accounts and slots that are gathered before they are hashed and written.
 const BATCH: usize = 1 << 16;
+/// Bytes of code that count as one slot.
+const SLOT_BYTES: usize = 128;
 
 /// Takes accounts in the order of their hashed addresses, each followed by its slots in the order
 /// of theirs. Nothing else may be appended meanwhile but by other importers.
@@ -19,7 +21,7 @@ pub struct Importer<'a> {
     store: &'a StateStore,
     accounts: Trie<Account>,
     batch: Vec<Change<Account>>,
-    /// Slots of the accounts in the batch.
+    /// Slots of the accounts in the batch, and their codes as if they were slots.
     slots_in_batch: usize,
     current: Option<Current>,
     nodes: u64,
@@ -121,7 +123,8 @@ impl Importer<'_> {
 
     fn finish_account(&mut self) -> Result<(), StoreError> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
-        self.slots_in_batch += current.batch.len();
+        let code = current.code.as_ref().map_or(0, Bytecode::len);
+        self.slots_in_batch += current.batch.len() + code / SLOT_BYTES;
         let source = self.store.files.clone();
         current.take_batch(&*source)?;
         let Current { key, nonce, balance, code_hash, code, storage, .. } = current;

@@ -131,6 +131,10 @@ pub(super) fn check_to_replace(
     }
 }
 
+fn file_name(segment: u32) -> String {
+    format!("nodes-{segment:06}")
+}
+
 fn foreign(path: &Path, what: String) -> StoreError {
     StoreError::Foreign { file: path.to_owned(), what }
 }
@@ -203,8 +207,10 @@ impl Segments {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(dir).map_err(StoreError::io(dir))? {
             let name = entry.map_err(StoreError::io(dir))?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("nodes-"));
-            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+            let number = name.to_str().and_then(|name| name.strip_prefix("nodes-")?.parse().ok());
+            // What merely looks like a segment's name is somebody else's.
+            if let Some(number) = number.filter(|number| name.to_str() == Some(&file_name(*number)))
+            {
                 files.insert(number, None);
             }
         }
@@ -212,7 +218,7 @@ impl Segments {
     }
 
     pub fn path(&self, segment: u32) -> PathBuf {
-        self.dir.join(format!("nodes-{segment:06}"))
+        self.dir.join(file_name(segment))
     }
 
     /// Lowest and highest number.

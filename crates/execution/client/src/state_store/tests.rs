@@ -364,3 +364,22 @@ fn what_is_exported_can_be_imported() {
     let error = importer.slot(B256::repeat_byte(2), U256::ONE).unwrap_err();
     assert!(matches!(error, StoreError::Order { what: "slot", .. }));
 }
+
+#[test]
+fn files_of_others_in_the_directory_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let open =
+        |committed| StateStore::open(dir.path(), GENESIS, committed, StateStoreOptions::default());
+    let store = open(None).unwrap();
+    let persisted = store.append(&State::default()).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    for name in ["nodes-7", "nodes-+00009", "nodes-000002.old"] {
+        std::fs::write(dir.path().join(name), b"mine").unwrap();
+    }
+    open(Some(persisted.committed)).unwrap();
+    open(None).unwrap();
+    for name in ["nodes-7", "nodes-+00009", "nodes-000002.old"] {
+        assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), b"mine");
+    }
+}

@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used)]
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::Address;
+use tempfile::TempDir;
+
+use super::*;
+use crate::testing::{extend, l2_attributes, l2_engine_in, transfer};
+
+type Piece = (u8, Vec<u8>);
+
+/// A chain's snapshot in pieces, and its last block's output root's part.
+fn snapshot_pieces(dir: &TempDir) -> (Vec<Piece>, B256) {
+    let data = dir.path().join("data");
+    let engine = l2_engine_in(&data).unwrap();
+    for nonce in 0..9 {
+        let head = engine.head();
+        extend(&engine, l2_attributes(&head, &[transfer(0, nonce, 1)]));
+        engine.chain().wait_for_flush();
+    }
+    drop(engine);
+    let file = dir.path().join("snapshot");
+    let database = Database::open(&data).unwrap();
+    let exported = database.export(&file, None, 3, &mut |_| {}).unwrap();
+    let block = database.disk().block(exported.block.number).unwrap().unwrap();
+    let mut reader = Reader::open(&file).unwrap();
+    let mut pieces = Vec::new();
+    while pieces.last().is_none_or(|(kind, _)| *kind != END) {
+        pieces.push(reader.next().unwrap());
+    }
+    (pieces, block.withdrawals_storage_root.unwrap())
+}
+
+/// Imports a snapshot of these pieces.
+fn import(dir: &TempDir, pieces: &[Piece]) -> Result<std::path::PathBuf, DiskError> {
+    let (file, data) = (dir.path().join("changed"), dir.path().join("imported"));
+    let mut out = File::create(&file).unwrap();
+    out.write_all(MAGIC).unwrap();
+    let out = zstd::stream::Encoder::new(out, 1).unwrap();
+    let mut writer = Pieces { out, path: file.clone() };
+    for (kind, payload) in pieces {
+        writer.put(*kind, payload).unwrap();
+    }
+    writer.out.finish().unwrap();
+    import_snapshot(&file, &data, None, &mut |_| {}).map(|_| data)
+}
+
+/// The last block's piece, changed.
+fn with_block(pieces: &[Piece], change: impl FnOnce(&mut StoredBlock)) -> Vec<Piece> {
+    let mut pieces = pieces.to_vec();
+    let (_, payload) = pieces.iter_mut().rfind(|(kind, _)| *kind == BLOCK).unwrap();
+    let mut rest = &payload[..];
+    let hash = B256::decode(&mut rest).unwrap();
+    let (body, results) = (Bytes::decode(&mut rest).unwrap(), Bytes::decode(&mut rest).unwrap());
+    let mut block = codec::block(&body, &results, &hash).unwrap();
+    change(&mut block);
+    let Parts { body, results, .. } = Parts::of(&block);
+    payload.clear();
+    hash.encode(payload);
+    body[..].encode(payload);
+    results[..].encode(payload);
+    pieces
+}
+
+#[test]
+fn nothing_is_believed_that_the_headers_do_not_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pieces, root) = snapshot_pieces(&dir);
+    let lied = with_block(&pieces, |block| {
+        block.withdrawals_storage_root = Some(B256::repeat_byte(9));
+    });
+    let data = import(&dir, &lied).unwrap();
+    let database = Database::open(&data).unwrap();
+    let number = database.stats().unwrap().head.unwrap().number;
+    let block = database.disk().block(number).unwrap().unwrap();
+    assert_eq!(block.withdrawals_storage_root, Some(root));
+    drop(database);
+    fs::remove_dir_all(&data).unwrap();
+
+    type Change = fn(&mut StoredBlock);
+    let changes: [Change; 5] = [
+        |block| {
+            let body = &mut Arc::make_mut(&mut block.block.block).body;
+            body.withdrawals = Some(vec![Withdrawal::default()].into());
+        },
+        |block| Arc::make_mut(&mut block.block.block).body.withdrawals = None,
+        |block| Arc::make_mut(&mut block.block.block).body.ommers.push(Default::default()),
+        |block| block.senders[1] = Address::ZERO,
+        |block| block.receipts[0].cumulative_gas_used += 1,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let error = import(&dir, &with_block(&pieces, change)).unwrap_err();
+        assert!(error.to_string().contains("contradicts itself"), "{index}: {error}");
+    }
+}
+
+#[test]
+fn numbers_that_no_chain_has_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pieces, _) = snapshot_pieces(&dir);
+    let head: Head = alloy_rlp::decode_exact(&pieces[0].1).unwrap();
+    for (number, blocks) in [(u64::MAX, 3), (u64::MAX, u64::MAX), (1 << 40, 3), (0, 0), (3, 4)] {
+        let mut pieces = pieces.clone();
+        pieces[0].1 = alloy_rlp::encode(Head { number, blocks, ..head.clone() });
+        let error = import(&dir, &pieces).unwrap_err();
+        assert!(matches!(error, DiskError::Snapshot { .. }), "{error}");
+    }
+    // A part that says that it is a gigabyte, and is not.
+    let mut pieces = pieces.clone();
+    let part = &mut pieces[1].1;
+    let mut rest = &part[..];
+    let hash = B256::decode(&mut rest).unwrap();
+    let (body, results) = (Bytes::decode(&mut rest).unwrap(), Bytes::decode(&mut rest).unwrap());
+    let mut body = body.to_vec();
+    body[4..8].copy_from_slice(&(1u32 << 30).to_le_bytes());
+    let sum = crc32fast::hash(&body[4..]);
+    body[..4].copy_from_slice(&sum.to_le_bytes());
+    part.clear();
+    hash.encode(part);
+    body[..].encode(part);
+    results[..].encode(part);
+    let error = import(&dir, &pieces).unwrap_err();
+    assert!(error.to_string().contains("length that it says"), "{error}");
+}

@@ -8,7 +8,6 @@ import { L2_CROSS_DOMAIN_MESSENGER, L2_ERC721_BRIDGE } from "src/libraries/Const
 import { Proxy } from "src/universal/Proxy.sol";
 import { ISystemConfig } from "src/interfaces/ISystemConfig.sol";
 import { BridgeFixture } from "test/support/BridgeFixture.sol";
-import { Recorder } from "test/support/Coins.sol";
 
 /// @notice Takes tokens, and calls somebody when it is given one.
 contract Collector {
@@ -81,6 +80,7 @@ contract ERC721BridgeTest is BridgeFixture {
         bridge2.initialize(bridge1);
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_toL2AndBack(uint256 _id, bytes memory _extra) public {
         give(ALICE, _id);
         vm.expectEmit(address(bridge1));
@@ -216,6 +216,7 @@ contract ERC721BridgeTest is BridgeFixture {
         assertEq(address(bridge1.messenger()), address(l1), "messenger");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_l1Same(address _to, uint256 _id, uint32 _gas, bytes memory _extra) public {
         vm.assume(_to.code.length == 0 && _to != address(0));
         mockMessenger(address(l1), L2_ERC721_BRIDGE);
@@ -239,6 +240,7 @@ contract ERC721BridgeTest is BridgeFixture {
         assertTrue(!assertSame(address(bridge1), official1, address(l1), 0, call), "once");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_l2Same(address _to, uint256 _id, uint32 _gas, bytes memory _extra) public {
         vm.assume(_to.code.length == 0 && _to != address(0));
         mockMessenger(address(l2), address(bridge1));
@@ -269,9 +271,7 @@ contract ERC721BridgeTest is BridgeFixture {
     }
 
     function give(address _account, uint256 _id) internal {
-        vm.startPrank(address(this));
         token.safeMint(_account, _id);
-        vm.stopPrank();
         vm.prank(_account);
         token.approve(address(bridge1), _id);
     }
@@ -289,11 +289,5 @@ contract ERC721BridgeTest is BridgeFixture {
 
     function mockSender() internal {
         vm.mockCall(address(l1), abi.encodeCall(l1.xDomainMessageSender, ()), abi.encode(bridge2));
-    }
-
-    /// @dev A messenger that takes every message with the same log, and says that the other bridge sent one.
-    function mockMessenger(address _messenger, address _other) internal {
-        vm.etch(_messenger, address(new Recorder()).code);
-        Recorder(payable(_messenger)).setSender(_other);
     }
 }

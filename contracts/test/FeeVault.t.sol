@@ -146,6 +146,7 @@ contract FeeVaultTest is Test {
     }
 
     /// @dev The older vaults hold their parameters in their code, and return nothing. (To L1 they pay by the bridge.)
+    /// forge-config: default.fuzz.runs = 16
     function testFuzz_official_withdrawSame(uint96 _value) public {
         WithdrawalNetwork network = WithdrawalNetwork.L2;
         string[3] memory names = ["SequencerFeeVault", "BaseFeeVault", "L1FeeVault"];

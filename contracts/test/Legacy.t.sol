@@ -13,6 +13,7 @@ import { Test } from "test/support/Test.sol";
 contract LegacyTest is Test {
     address internal constant ALICE = address(0xA11CE);
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_messagePasserSame(address _sender, bytes memory _message) public {
         vm.assume(_sender != address(vm));
         LegacyMessagePasser ours = new LegacyMessagePasser();
@@ -22,6 +23,7 @@ contract LegacyTest is Test {
         assertTrue(ours.sentMessages(keccak256(abi.encodePacked(_message, _sender))), "under its hash");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_whitelistSame(address _owner, address _deployer, bool _allowed) public {
         vm.assume(_owner != address(vm));
         DeployerWhitelist ours = new DeployerWhitelist();
@@ -43,6 +45,7 @@ contract LegacyTest is Test {
         assertEq(ours.owner(), address(0), "everybody is allowed");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_blockNumberSame(uint64 _number, bytes memory _data, uint96 _value) public {
         vm.etch(L1_BLOCK_ATTRIBUTES, address(new L1Block()).code);
         vm.prank(DEPOSITOR_ACCOUNT);
@@ -56,6 +59,7 @@ contract LegacyTest is Test {
         assertEq(result, abi.encode(_number), "the number");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_wethSame(uint96 _value, uint96 _out, address _to) public {
         vm.assume(_to != address(vm));
         WETH ours = new WETH();

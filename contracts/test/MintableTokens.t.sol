@@ -68,6 +68,7 @@ contract MintableTokensTest is Test {
 
     // ERC-20.
 
+    /// forge-config: default.fuzz.runs = 128
     function testFuzz_official_coinSame(uint256 _steps, uint256[8] memory _amounts) public {
         address[4] memory who = [ALICE, BOB, BRIDGE, address(0)];
         for (uint256 i = 0; i < 8; ++i) {
@@ -119,6 +120,7 @@ contract MintableTokensTest is Test {
         assertTrue(coin.supportsInterface(0x1d1d8b63) && coin.supportsInterface(0xec4fc8e3), "mintable");
     }
 
+    /// forge-config: default.fuzz.runs = 96
     function testFuzz_permit(uint256 _key, address _spender, uint256 _value, uint256 _deadline) public {
         vm.assume(_spender != address(0) && _spender != PERMIT2);
         _key = bound(_key, 1, 1 << 250);
@@ -162,6 +164,7 @@ contract MintableTokensTest is Test {
         coin.transferFrom(BOB, ALICE, _amount == 0 ? 1 : _amount);
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_coinFactory(address _remote, uint8 _decimals, string memory _name) public {
         vm.assume(_remote != address(0));
         address token = create2(
@@ -205,6 +208,7 @@ contract MintableTokensTest is Test {
 
     // ERC-721.
 
+    /// forge-config: default.fuzz.runs = 96
     function testFuzz_official_pieceSame(uint256 _steps) public {
         address[5] memory who = [ALICE, BOB, BRIDGE, address(0), address(new Receiver((_steps >> 250) % 5))];
         for (uint256 i = 0; i < 12; ++i) {
@@ -267,6 +271,7 @@ contract MintableTokensTest is Test {
         );
     }
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_official_pieceURI(address _remote, uint256 _chainId, uint256 _id) public {
         vm.assume(_remote != address(0) && _chainId != 0);
         ERC721 ours = new OptimismMintableERC721(BRIDGE, _chainId, _remote, "", "");
@@ -286,6 +291,7 @@ contract MintableTokensTest is Test {
         new OptimismMintableERC721(BRIDGE, 1, address(0), "", "");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_pieceFactory(address _remote, string memory _name) public {
         vm.assume(_remote != address(0));
         address token = create2(

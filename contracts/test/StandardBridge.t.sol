@@ -103,6 +103,7 @@ contract StandardBridgeTest is BridgeFixture {
 
     // Ether.
 
+    /// forge-config: default.fuzz.runs = 96
     function testFuzz_eth_toL2AndBack(uint96 _value, bytes memory _extra) public {
         vm.deal(ALICE, _value);
         vm.expectEmit(address(bridge1));
@@ -133,6 +134,7 @@ contract StandardBridgeTest is BridgeFixture {
         assertEq(address(bridge1).balance + address(l1).balance + address(portal).balance, 0, "nothing stays");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_eth_byAllNames(uint96 _value, uint8 _way) public {
         bytes[4] memory calls = [
             abi.encodeCall(bridge1.depositETH, (200_000, "x")),
@@ -228,6 +230,7 @@ contract StandardBridgeTest is BridgeFixture {
 
     // Tokens.
 
+    /// forge-config: default.fuzz.runs = 96
     function testFuzz_erc20_toL2AndBack(uint256 _amount, uint256 _back, bytes memory _extra) public {
         _back = bound(_back, 0, _amount);
         give(ALICE, _amount);
@@ -263,6 +266,7 @@ contract StandardBridgeTest is BridgeFixture {
         assertEq(bridge1.deposits(address(coin), address(minted)), minted.totalSupply(), "as much as there is");
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_erc20_byAllNames(uint8 _way, uint128 _amount) public {
         bytes[4] memory calls = [
             abi.encodeCall(bridge1.depositERC20, (address(coin), address(minted), _amount, 200_000, "x")),
@@ -289,6 +293,7 @@ contract StandardBridgeTest is BridgeFixture {
     }
 
     /// @dev A token that is at home on L2 is kept there and minted on L1.
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_erc20_ofL2(uint128 _amount) public {
         OptimismMintableERC20 onL1 = new OptimismMintableERC20(address(bridge1), address(coin), "Coin", "C", 6);
         coin.mint(ALICE, _amount);
@@ -426,6 +431,7 @@ contract StandardBridgeTest is BridgeFixture {
 
     // The OP Stack's.
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_l1Same(address _to, uint96 _value, uint32 _gas, bytes memory _extra) public {
         address official = official1;
         address ours = address(bridge1);
@@ -453,6 +459,7 @@ contract StandardBridgeTest is BridgeFixture {
         );
     }
 
+    /// forge-config: default.fuzz.runs = 64
     function testFuzz_official_l2Same(address _to, uint96 _value, uint32 _gas, bytes memory _extra) public {
         address official = official2;
         address ours = address(bridge2);
@@ -525,13 +532,6 @@ contract StandardBridgeTest is BridgeFixture {
     }
 
     // Steps.
-
-    /// @dev A messenger that takes every message with the same log, and says that the other bridge sent one.
-    function mockMessenger(address _messenger, address _other) internal {
-        Recorder double = new Recorder();
-        vm.etch(_messenger, address(double).code);
-        Recorder(payable(_messenger)).setSender(_other);
-    }
 
     function openMessage() internal {
         vm.mockCall(address(l2), abi.encodeCall(ICrossDomainMessenger.xDomainMessageSender, ()), abi.encode(bridge1));

@@ -16,6 +16,7 @@ import { CrossDomainMessenger } from "src/universal/CrossDomainMessenger.sol";
 import { Proxy } from "src/universal/Proxy.sol";
 import { IOptimismPortal2 } from "src/interfaces/IOptimismPortal2.sol";
 import { ISystemConfig } from "src/interfaces/ISystemConfig.sol";
+import { Recorder } from "test/support/Coins.sol";
 import { Test } from "test/support/Test.sol";
 
 /// @notice A chain's configuration: a pause to set by hand. Answers also what older contracts ask.
@@ -178,5 +179,11 @@ abstract contract BridgeFixture is Test {
             abi.encodeCall(
                 CrossDomainMessenger.relayMessage, (_nonce, _sender, _target, _value, _minGasLimit, _message)
             );
+    }
+
+    /// @dev Puts a messenger in place that takes every message with the same log, and says that `_other` sent one.
+    function mockMessenger(address _messenger, address _other) internal {
+        vm.etch(_messenger, address(new Recorder()).code);
+        Recorder(payable(_messenger)).setSender(_other);
     }
 }

@@ -49,7 +49,7 @@ contract ETHLockbox is ProxyAdminOwnedBase, Initializable, ReinitializableBase, 
         _assertOnlyProxyAdminOrProxyAdminOwner();
         systemConfig = _systemConfig;
         for (uint256 i = 0; i < _portals.length; ++i) {
-            _authorizePortal(_portals[i]);
+            _admit(_portals[i]);
         }
     }
 
@@ -72,7 +72,7 @@ contract ETHLockbox is ProxyAdminOwnedBase, Initializable, ReinitializableBase, 
     /// @notice Lets a portal in that has the same ProxyAdmin owner and the same SuperchainConfig.
     function authorizePortal(IOptimismPortal2 _portal) external {
         _assertOnlyProxyAdminOwner();
-        _authorizePortal(_portal);
+        _admit(_portal);
     }
 
     /// @notice Lets a lockbox with the same ProxyAdmin owner move its ether here.
@@ -111,7 +111,7 @@ contract ETHLockbox is ProxyAdminOwnedBase, Initializable, ReinitializableBase, 
         return "1.3.1";
     }
 
-    function _authorizePortal(IOptimismPortal2 _portal) private {
+    function _admit(IOptimismPortal2 _portal) private {
         _assertSharedProxyAdminOwner(address(_portal));
         if (address(_portal.superchainConfig()) != address(superchainConfig())) {
             revert ETHLockbox_DifferentSuperchainConfig();

@@ -39,7 +39,7 @@ import { ISystemConfig } from "src/interfaces/ISystemConfig.sol";
 ///
 ///         A withdrawal may be proven again, by anybody and against any game; each prover has a proof of its own.
 contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwnedBase, ISemver {
-    /// @custom:field disputeGameProxy The game whose claim the withdrawal was proven against.
+    /// @custom:field disputeGameProxy The game whose claim that its proof is for.
     /// @custom:field timestamp        When it was proven.
     struct ProvenWithdrawal {
         IDisputeGame disputeGameProxy;
@@ -102,9 +102,9 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
         IAnchorStateRegistry newAnchorStateRegistry
     );
 
-    uint256 internal constant DEPOSIT_VERSION = 0;
+    uint256 internal constant OPAQUE_DATA_FORM = 0;
     /// @dev L2 gas of deposits that are made by a plain transfer.
-    uint64 internal constant RECEIVE_DEFAULT_GAS_LIMIT = 100_000;
+    uint64 internal constant TRANSFER_GAS = 100_000;
     /// @dev Bytes of data that a deposit may carry; bounds the size of L2 blocks that deposits alone can cause.
     uint256 internal constant MAX_CALLDATA = 120_000;
     /// @dev Seconds between proving and finalizing a withdrawal.
@@ -161,7 +161,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
 
     /// @notice Deposits the ether sent along for the sender, with the default gas.
     receive() external payable {
-        depositTransaction(msg.sender, msg.value, RECEIVE_DEFAULT_GAS_LIMIT, false, "");
+        depositTransaction(msg.sender, msg.value, TRANSFER_GAS, false, "");
     }
 
     /// @notice Takes ether without a deposit.
@@ -187,7 +187,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
     {
         if (msg.value > 0) {
             if (systemConfig.isFeatureEnabled(FEATURE_CUSTOM_GAS_TOKEN)) revert OptimismPortal_NotAllowedOnCGTMode();
-            if (_isUsingLockbox()) ethLockbox.lockETH{ value: msg.value }();
+            if (_keepsEtherInLockbox()) ethLockbox.lockETH{ value: msg.value }();
         }
         if (_isCreation && _to != address(0)) revert OptimismPortal_BadTarget();
         if (_gasLimit < minimumGasLimit(uint64(_data.length))) revert OptimismPortal_GasLimitTooLow();
@@ -195,7 +195,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
 
         address from = EOA.isSenderEOA() ? msg.sender : AddressAlias.applyL1ToL2Alias(msg.sender);
         bytes memory opaqueData = abi.encodePacked(msg.value, _value, _gasLimit, _isCreation, _data);
-        emit TransactionDeposited(from, _to, DEPOSIT_VERSION, opaqueData);
+        emit TransactionDeposited(from, _to, OPAQUE_DATA_FORM, opaqueData);
     }
 
     /// @notice Shows that a withdrawal is in the L2 state that a dispute game is about. Replaces the caller's earlier
@@ -257,7 +257,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
         checkWithdrawal(withdrawalHash, _proofSubmitter);
         finalizedWithdrawals[withdrawalHash] = true;
 
-        bool fromLockbox = _tx.value > 0 && _isUsingLockbox();
+        bool fromLockbox = _tx.value > 0 && _keepsEtherInLockbox();
         if (fromLockbox) ethLockbox.unlockETH(_tx.value);
         l2Sender = _tx.sender;
         bool success = SafeCall.callWithMinGas(_tx.target, _tx.gasLimit, _tx.value, _tx.data);
@@ -269,7 +269,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
         if (!success && tx.origin == ESTIMATION_ADDRESS) revert OptimismPortal_GasEstimation();
     }
 
-    /// @notice Reverts unless the withdrawal can be finalized by this proof now.
+    /// @notice Reverts if this proof does not allow to finalize now.
     function checkWithdrawal(bytes32 _withdrawalHash, address _proofSubmitter) public view {
         if (finalizedWithdrawals[_withdrawalHash]) revert OptimismPortal_AlreadyFinalized();
         ProvenWithdrawal memory proven = provenWithdrawals[_withdrawalHash][_proofSubmitter];
@@ -300,7 +300,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
         external
     {
         _assertInterop();
-        _assertNotPaused();
+        _refuseWhilePaused();
         _assertOnlyProxyAdminOwner();
         if (address(_newAnchorStateRegistry) == address(anchorStateRegistry)) {
             revert OptimismPortal_MigratingToSameRegistry();
@@ -361,14 +361,14 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
     /// @dev Nothing is paid out while the chain is paused, to contracts whose calls from here move ether without a
     ///      withdrawal, or in ether where that is not the gas token.
     function _assertWithdrawable(WithdrawalTransaction memory _tx) internal view {
-        _assertNotPaused();
+        _refuseWhilePaused();
         if (_tx.target == address(this) || _tx.target == address(ethLockbox)) revert OptimismPortal_BadTarget();
         if (_tx.value > 0 && systemConfig.isFeatureEnabled(FEATURE_CUSTOM_GAS_TOKEN)) {
             revert OptimismPortal_NotAllowedOnCGTMode();
         }
     }
 
-    function _assertNotPaused() internal view {
+    function _refuseWhilePaused() internal view {
         if (paused()) revert OptimismPortal_CallPaused();
     }
 
@@ -389,7 +389,7 @@ contract OptimismPortal is ResourceMetering, ReinitializableBase, ProxyAdminOwne
         return keccak256(abi.encode(_tx.nonce, _tx.sender, _tx.target, _tx.value, _tx.gasLimit, _tx.data));
     }
 
-    function _isUsingLockbox() internal view returns (bool) {
+    function _keepsEtherInLockbox() internal view returns (bool) {
         return address(ethLockbox) != address(0) && systemConfig.isFeatureEnabled(FEATURE_ETH_LOCKBOX);
     }
 

@@ -25,7 +25,7 @@ contract SuperchainConfig is ProxyAdminOwnedBase, Initializable, Reinitializable
     event ConfigUpdate(UpdateType indexed updateType, bytes data);
 
     /// @dev How long a pause lasts: three months.
-    uint256 internal constant PAUSE_EXPIRY = 7_884_000;
+    uint256 internal constant PAUSE_LENGTH = 7_884_000;
 
     /// @notice Who may pause.
     address public guardian;
@@ -78,7 +78,7 @@ contract SuperchainConfig is ProxyAdminOwnedBase, Initializable, Reinitializable
 
     /// @notice When the pause on record ends or ended; zero if there is none.
     function expiration(address _identifier) public view returns (uint256) {
-        return pausable(_identifier) ? 0 : pauseTimestamps[_identifier] + PAUSE_EXPIRY;
+        return pausable(_identifier) ? 0 : pauseTimestamps[_identifier] + PAUSE_LENGTH;
     }
 
     /// @notice Whether there is no pause on record.
@@ -87,7 +87,7 @@ contract SuperchainConfig is ProxyAdminOwnedBase, Initializable, Reinitializable
     }
 
     function pauseExpiry() external pure returns (uint256) {
-        return PAUSE_EXPIRY;
+        return PAUSE_LENGTH;
     }
 
     function version() external view returns (string memory) {

@@ -133,9 +133,9 @@ contract AnchorStateRegistry is ProxyAdminOwnedBase, Initializable, Reinitializa
 
     /// @notice Whether the factory created the game.
     function isGameRegistered(IDisputeGame _game) public view returns (bool) {
-        (GameType gameType, Claim rootClaim, bytes memory extraData) = _game.gameData();
-        (IDisputeGame registered,) = disputeGameFactory.games(gameType, rootClaim, extraData);
-        return address(registered) == address(_game);
+        (GameType kind, Claim root, bytes memory extra) = _game.gameData();
+        (IDisputeGame known,) = disputeGameFactory.games(kind, root, extra);
+        return address(known) == address(_game);
     }
 
     /// @notice Whether the game's type was the respected one when it was created.

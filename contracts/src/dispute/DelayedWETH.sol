@@ -29,7 +29,7 @@ contract DelayedWETH is Initializable, ProxyAdminOwnedBase, ReinitializableBase,
     /// @notice Configuration of the chain whose pause stops withdrawals.
     ISystemConfig public systemConfig;
 
-    modifier onlyProxyAdminOwner() {
+    modifier onlyBackstop() {
         require(msg.sender == proxyAdminOwner(), "DelayedWETH: not owner");
         _;
     }
@@ -69,7 +69,7 @@ contract DelayedWETH is Initializable, ProxyAdminOwnedBase, ReinitializableBase,
     }
 
     /// @notice Gives the owner ether out of this contract, as much as there is at most, whoever it belongs to.
-    function recover(uint256 _wad) external onlyProxyAdminOwner {
+    function recover(uint256 _wad) external onlyBackstop {
         uint256 amount = _wad > address(this).balance ? address(this).balance : _wad;
         (bool success,) = msg.sender.call{ value: amount }("");
         require(success, "DelayedWETH: recover failed");
@@ -81,7 +81,7 @@ contract DelayedWETH is Initializable, ProxyAdminOwnedBase, ReinitializableBase,
     }
 
     /// @notice Gives the owner a part of a game's balance.
-    function hold(address _guy, uint256 _wad) public onlyProxyAdminOwner {
+    function hold(address _guy, uint256 _wad) public onlyBackstop {
         _allowance[_guy][msg.sender] = _wad;
         emit Approval(_guy, msg.sender, _wad);
         transferFrom(_guy, msg.sender, _wad);

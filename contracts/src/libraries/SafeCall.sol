@@ -8,9 +8,9 @@ library SafeCall {
 
     /// @notice Whether a call made now leaves its target `_minGas`: of what is left, a call passes on 63 parts of 64 at
     ///         most (EIP-150). A limit that no block could give is not worth failing for, so it may wrap around.
-    function hasMinGas(uint256 _minGas, uint256 _reservedGas) internal view returns (bool) {
+    function hasMinGas(uint256 _minGas, uint256 _afterwards) internal view returns (bool) {
         unchecked {
-            return gasleft() * 63 >= _minGas * 64 + (OVERHEAD + _reservedGas) * 63;
+            return gasleft() * 63 >= _minGas * 64 + (OVERHEAD + _afterwards) * 63;
         }
     }
 

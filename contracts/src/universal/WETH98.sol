@@ -54,8 +54,7 @@ contract WETH98 {
     /// @notice Unwraps ether. The caller is given the 2,300 gas that come with a value, enough to log its arrival, so that
     ///         it can't call back.
     function withdraw(uint256 _wad) public virtual {
-        require(_balanceOf[msg.sender] >= _wad);
-        _balanceOf[msg.sender] -= _wad;
+        _take(msg.sender, _wad);
         (bool success,) = msg.sender.call{ value: _wad, gas: _wad == 0 ? 2_300 : 0 }("");
         require(success);
         emit Withdrawal(msg.sender, _wad);
@@ -72,15 +71,23 @@ contract WETH98 {
     }
 
     function transferFrom(address src, address dst, uint256 wad) public returns (bool) {
-        require(_balanceOf[src] >= wad);
-        uint256 allowed = _allowance[src][msg.sender];
-        if (src != msg.sender && allowed != type(uint256).max) {
-            require(allowed >= wad);
-            _allowance[src][msg.sender] = allowed - wad;
-        }
-        _balanceOf[src] -= wad;
+        if (msg.sender != src) _useAllowance(src, wad);
+        _take(src, wad);
         _balanceOf[dst] += wad;
         emit Transfer(src, dst, wad);
         return true;
+    }
+
+    function _useAllowance(address _holder, uint256 _wad) private {
+        uint256 left = _allowance[_holder][msg.sender];
+        if (left == type(uint256).max) return;
+        require(left >= _wad);
+        _allowance[_holder][msg.sender] = left - _wad;
+    }
+
+    function _take(address _holder, uint256 _wad) private {
+        uint256 balance = _balanceOf[_holder];
+        require(balance >= _wad);
+        _balanceOf[_holder] = balance - _wad;
     }
 }

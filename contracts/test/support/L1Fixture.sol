@@ -38,7 +38,7 @@ abstract contract L1Fixture is Test {
     OptimismPortal internal portal;
     Pause internal pause;
 
-    function setUpL1() internal {
+    function setUpL1() internal virtual {
         pause = new Pause();
         config = SystemConfig(deployProxied(address(new SystemConfig()), initializeConfig(OWNER)));
         portal = OptimismPortal(payable(deployProxied(address(new OptimismPortal(604_800)), initializePortal())));

@@ -33,6 +33,7 @@ fn third_party_clients_on_the_default_rollup() {
         clients.run("deposits.mjs", dir, &[]);
         clients.run("cast.mjs", dir, &[]);
         clients.run("burst.mjs", dir, &[]);
+        clients.run("withdrawals.mjs", dir, &[]);
         clients.run("systemconfig.mjs", dir, &[]);
         clients.run("systemconfig.mjs", dir, &["batcher"]);
         clients.run_with("decode.mjs", dir, &[], &[("OPAL_DA", "blobs")], Duration::from_secs(120));
@@ -177,7 +178,7 @@ fn deploy(folder: &Path, l1: &str) {
     std::fs::write(folder.join("intent.toml"), intent).unwrap();
 }
 
-/// L1 reorgs of depth 1 to 8 while users send.
+/// L1 reorgs of depth 1 to 8 while users send, and while they deposit and withdraw.
 #[test]
 fn l1_reorgs() {
     let _turn = alone();
@@ -186,6 +187,8 @@ fn l1_reorgs() {
     rollup.with_log(|rollup| {
         clients.run("reorg.mjs", rollup.dir(), &[]);
         clients.run("decode.mjs", rollup.dir(), &[]);
+        // A seed whose run has everything in it.
+        clients.run("conservation.mjs", rollup.dir(), &["34"]);
     });
     rollup.stop();
 }

@@ -1,4 +1,4 @@
-// Compiles the three test contracts with npm's solc (installed in contracts/) and writes artifacts.json.
+// Compiles the test contracts with npm's solc (installed in contracts/) and writes artifacts.json.
 // `node build.mjs --check` compares instead of writing.
 import { createRequire } from 'node:module'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ const here = new URL('.', import.meta.url)
 const require = createRequire(new URL('../../../contracts/package.json', import.meta.url))
 const solc = require('solc')
 
-const names = ['Notebook', 'Depositor', 'Delegate']
+const names = ['Notebook', 'Depositor', 'Delegate', 'Forwarder']
 const input = {
   language: 'Solidity',
   sources: Object.fromEntries(names.map((n) => [`${n}.sol`, { content: readFileSync(new URL(`${n}.sol`, here), 'utf8') }])),

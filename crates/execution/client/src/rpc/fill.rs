@@ -59,6 +59,6 @@ impl Rpc {
             request.gas = Some(call.estimate()?);
         }
         let tx = unsigned(&call_request(request, chain_id)?, chain_id);
-        Ok(Filled { raw: tx.encoded_2718().into(), tx: RpcTransaction::new(&tx, from, None) })
+        Ok(Filled { raw: tx.encoded_2718().into(), tx: RpcTransaction::unsent(&tx, from) })
     }
 }

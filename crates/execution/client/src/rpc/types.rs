@@ -46,7 +46,7 @@ pub(super) struct RpcTransaction {
     block_timestamp: Option<U64>,
     from: Address,
     gas: U64,
-    gas_price: U128,
+    gas_price: Option<U128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_fee_per_gas: Option<U128>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +99,14 @@ impl RpcTransaction {
         Some(rpc)
     }
 
+    /// One that is not sent yet: with fee caps, nobody knows what it will pay, and a client that sent
+    /// both back would contradict itself.
+    pub fn unsent(tx: &TxEnvelope, from: Address) -> Self {
+        let rpc = Self::new(tx, from, None);
+        let gas_price = rpc.gas_price.filter(|_| rpc.max_fee_per_gas.is_none());
+        Self { gas_price, ..rpc }
+    }
+
     /// A transaction of the pool or, with a position, of a block.
     pub fn new(tx: &TxEnvelope, from: Address, position: Option<Position>) -> Self {
         let signature = Signature::of(tx);
@@ -118,7 +126,7 @@ impl RpcTransaction {
             block_timestamp: position.map(|p| U64::from(p.timestamp)),
             from,
             gas: U64::from(tx.gas_limit()),
-            gas_price: U128::from(gas_price),
+            gas_price: Some(U128::from(gas_price)),
             max_fee_per_gas: dynamic.then(|| U128::from(tx.max_fee_per_gas())),
             max_priority_fee_per_gas: tx
                 .max_priority_fee_per_gas()

@@ -240,6 +240,7 @@ async fn sending_and_waiting() {
     let filled = ok(&module, "eth_fillTransaction", params).await;
     assert_eq!((&filled["tx"]["nonce"], &filled["tx"]["gas"]), (&json!("0x2"), &json!("0x5208")));
     assert!(filled["raw"].as_str().unwrap().starts_with("0x02"));
+    assert_eq!(filled["tx"]["gasPrice"], Value::Null, "beside fee caps there is no price");
     let conditional = |condition: Value| {
         let params = json!([raw(&transfer(1, 0, GWEI)), condition]);
         ask(&module, "eth_sendRawTransactionConditional", params)

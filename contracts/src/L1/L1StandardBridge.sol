@@ -54,7 +54,7 @@ contract L1StandardBridge is StandardBridge, ReinitializableBase, ProxyAdminOwne
     }
 
     /// @notice Deposits the ether for the sender, with the default gas.
-    receive() external payable onlyEOA {
+    receive() external payable byAccount {
         _initiateETH(msg.sender, msg.sender, msg.value, RECEIVE_DEFAULT_GAS_LIMIT, "");
     }
 

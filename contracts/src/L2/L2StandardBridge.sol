@@ -38,7 +38,7 @@ contract L2StandardBridge is StandardBridge, ProxyAdminOwnedBase, ISemver {
     }
 
     /// @notice Withdraws the ether for the sender, with the default gas.
-    receive() external payable onlyEOA {
+    receive() external payable byAccount {
         _initiateETH(msg.sender, msg.sender, msg.value, RECEIVE_DEFAULT_GAS_LIMIT, "");
     }
 
@@ -51,7 +51,7 @@ contract L2StandardBridge is StandardBridge, ProxyAdminOwnedBase, ISemver {
     )
         external
         payable
-        onlyEOA
+        byAccount
     {
         _withdraw(_l2Token, msg.sender, _amount, _minGasLimit, _extraData);
     }

@@ -19,7 +19,7 @@ contract OptimismMintableERC721 is ERC721, ISemver {
     /// @notice Who mints and burns.
     address public immutable BRIDGE;
 
-    modifier onlyBridge() {
+    modifier byBridge() {
         require(msg.sender == BRIDGE, "OptimismMintableERC721: only bridge can call this function");
         _;
     }
@@ -41,13 +41,13 @@ contract OptimismMintableERC721 is ERC721, ISemver {
         REMOTE_TOKEN = _remoteToken;
     }
 
-    function safeMint(address _to, uint256 _tokenId) external onlyBridge {
+    function safeMint(address _to, uint256 _tokenId) external byBridge {
         _safeMint(_to, _tokenId);
         emit Mint(_to, _tokenId);
     }
 
     /// @notice Burns a piece whoever its owner is; that `_from` is the owner is the bridge's concern.
-    function burn(address _from, uint256 _tokenId) external onlyBridge {
+    function burn(address _from, uint256 _tokenId) external byBridge {
         _burn(_tokenId);
         emit Burn(_from, _tokenId);
     }

@@ -31,7 +31,7 @@ abstract contract ERC721Bridge is Initializable {
     ERC721Bridge public otherBridge;
     uint256[46] private __gap;
 
-    modifier onlyOtherBridge() {
+    modifier fromOtherBridge() {
         require(
             msg.sender == address(messenger) && messenger.xDomainMessageSender() == address(otherBridge),
             "ERC721Bridge: function can only be called from the other bridge"
@@ -83,7 +83,7 @@ abstract contract ERC721Bridge is Initializable {
         bytes calldata _extraData
     )
         external
-        onlyOtherBridge
+        fromOtherBridge
     {
         _release(_localToken, _remoteToken, _to, _tokenId);
         emit ERC721BridgeFinalized(_localToken, _remoteToken, _from, _to, _tokenId, _extraData);

@@ -17,7 +17,7 @@ contract OptimismMintableERC20 is ERC20, ISemver {
     address public immutable BRIDGE;
     uint8 private immutable DECIMALS;
 
-    modifier onlyBridge() {
+    modifier byBridge() {
         require(msg.sender == BRIDGE, "OptimismMintableERC20: only bridge can mint and burn");
         _;
     }
@@ -36,12 +36,12 @@ contract OptimismMintableERC20 is ERC20, ISemver {
         DECIMALS = _decimals;
     }
 
-    function mint(address _to, uint256 _amount) external onlyBridge {
+    function mint(address _to, uint256 _amount) external byBridge {
         _mint(_to, _amount);
         emit Mint(_to, _amount);
     }
 
-    function burn(address _from, uint256 _amount) external onlyBridge {
+    function burn(address _from, uint256 _amount) external byBridge {
         _burn(_from, _amount);
         emit Burn(_from, _amount);
     }

@@ -47,12 +47,12 @@ abstract contract StandardBridge is Initializable {
     uint256[45] private __gap;
 
     /// @dev Only who could also tell an address on the other chain its own: a contract may not have one there.
-    modifier onlyEOA() {
+    modifier byAccount() {
         require(EOA.isSenderEOA(), "StandardBridge: function can only be called from an EOA");
         _;
     }
 
-    modifier onlyOtherBridge() {
+    modifier fromOtherBridge() {
         require(
             msg.sender == address(messenger) && messenger.xDomainMessageSender() == address(otherBridge),
             "StandardBridge: function can only be called from the other bridge"
@@ -63,7 +63,7 @@ abstract contract StandardBridge is Initializable {
     /// @notice Sends the ether that came along to the sender's own address.
     /// @param _minGasLimit Gas that the other bridge gets for paying it out.
     /// @param _extraData   Goes into the logs of both chains; nothing more is done with it.
-    function bridgeETH(uint32 _minGasLimit, bytes calldata _extraData) public payable onlyEOA {
+    function bridgeETH(uint32 _minGasLimit, bytes calldata _extraData) public payable byAccount {
         _initiateETH(msg.sender, msg.sender, msg.value, _minGasLimit, _extraData);
     }
 
@@ -82,7 +82,7 @@ abstract contract StandardBridge is Initializable {
         bytes calldata _extraData
     )
         public
-        onlyEOA
+        byAccount
     {
         _initiateERC20(_localToken, _remoteToken, msg.sender, msg.sender, _amount, _minGasLimit, _extraData);
     }
@@ -110,7 +110,7 @@ abstract contract StandardBridge is Initializable {
     )
         public
         payable
-        onlyOtherBridge
+        fromOtherBridge
     {
         require(!paused(), "StandardBridge: paused");
         require(msg.value == _amount, "StandardBridge: amount sent does not match amount required");
@@ -130,7 +130,7 @@ abstract contract StandardBridge is Initializable {
         bytes calldata _extraData
     )
         public
-        onlyOtherBridge
+        fromOtherBridge
     {
         require(!paused(), "StandardBridge: paused");
         if (_isMintable(_localToken)) {

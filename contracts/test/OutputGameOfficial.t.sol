@@ -17,12 +17,15 @@ contract QuietWETH {
 contract OutputGameOfficialTest is DisputeFixture {
     GameType internal constant THEIRS = GameType.wrap(7);
     bytes32 internal constant ROOT = keccak256("root");
+    uint256 internal constant NUMBER = 110;
 
     PermissionedDisputeGame internal ours;
     PermissionedDisputeGame internal theirs;
 
     function setUp() public {
         setUpDisputes();
+        // Time for large preimages is given since then only.
+        machine.set(0);
         address quiet = address(new QuietWETH());
         IDisputeGame open = factory.gameImpls(OPEN);
         factory.setImplementation(
@@ -35,8 +38,8 @@ contract OutputGameOfficialTest is DisputeFixture {
         factory.setInitBond(THEIRS, 0.08 ether);
         // What has become closeGame.
         vm.mockCall(address(registry), abi.encodeWithSignature("tryUpdateAnchorState()"), "");
-        ours = propose(OPEN, address(0x1000), ROOT, 110);
-        theirs = propose(THEIRS, address(0x1000), ROOT, 110);
+        ours = propose(OPEN, address(0x1000), ROOT, NUMBER);
+        theirs = propose(THEIRS, address(0x1000), ROOT, NUMBER);
     }
 
     /// @dev One call to both games, with the same outcome.
@@ -114,8 +117,10 @@ contract OutputGameOfficialTest is DisputeFixture {
         assertEq(loaded, lastLoaded(), "loaded");
     }
 
+    /// @dev The block number is never above the claimed one since then; that of 0.17.3 is brought down to it here.
     function lastLoaded() internal view returns (bytes memory) {
         (uint256 ident, bytes32 context, bytes32 word, uint256 size, uint256 offset) = machine.loaded();
+        if (ident == 4 && uint256(word) > NUMBER << 192) word = bytes32(NUMBER << 192);
         return abi.encode(ident, context, word, size, offset);
     }
 

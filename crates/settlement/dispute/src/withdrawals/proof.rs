@@ -329,9 +329,11 @@ mod tests {
         sibling[31] = 0x12;
         let (root, nodes) = trie(&[(key, one.clone()), (sibling, one.clone())]);
         let path = Nibbles::unpack(key);
-        verify_proof(root, path, Some(one.clone()), &nodes).unwrap();
-        let unfolded = unfolded(nodes.clone(), &path);
-        assert_eq!((nodes.len(), unfolded.len()), (1, 3));
+        // As `eth_getProof` has it: nodes that have a hash.
+        let bare = nodes[..1].to_vec();
+        verify_proof(root, path, Some(one.clone()), &bare).unwrap();
+        let unfolded = unfolded(bare, &path);
+        assert_eq!(unfolded.len(), 3);
         for (parent, child) in unfolded.iter().zip(&unfolded[1..]) {
             assert!(parent.windows(child.len()).any(|part| part == &child[..]));
         }

@@ -60,6 +60,8 @@ sol! {
         function delayedWETH() external view returns (address);
         function l1CrossDomainMessenger() external view returns (address);
         function l1StandardBridge() external view returns (address);
+        function l1ERC721Bridge() external view returns (address);
+        function optimismMintableERC20Factory() external view returns (address);
         function startBlock() external view returns (uint256);
         function setFeature(bytes32 feature, bool enabled) external;
         function isFeatureEnabled(bytes32 feature) external view returns (bool);
@@ -128,6 +130,27 @@ sol! {
         function initialize(address messenger, address systemConfig) external;
         function systemConfig() external view returns (address);
         function messenger() external view returns (address);
+    }
+
+    interface IFactorySetup {
+        function initialize(address bridge) external;
+        function bridge() external view returns (address);
+    }
+
+    interface IERC721FactorySetup {
+        function initialize(address bridge, uint256 remoteChainId) external;
+        function remoteChainID() external view returns (uint256);
+    }
+
+    interface IFeeVaultSetup {
+        function initialize(address recipient, uint256 minWithdrawalAmount, uint8 withdrawalNetwork) external;
+        function recipient() external view returns (address);
+        function minWithdrawalAmount() external view returns (uint256);
+        function withdrawalNetwork() external view returns (uint8);
+    }
+
+    interface IProtocolVersionsSetup {
+        function initialize(address owner, uint256 required, uint256 recommended) external;
     }
 
     interface IBridge {

@@ -45,6 +45,12 @@ addresses! {
     l1_cross_domain_messenger_proxy = "L1CrossDomainMessengerProxy",
     /// Token bridge.
     l1_standard_bridge_proxy = "L1StandardBridgeProxy",
+    /// ERC-721 bridge.
+    l1_erc721_bridge_proxy = "L1ERC721BridgeProxy",
+    /// Creates tokens on L1 that stand for those of L2.
+    optimism_mintable_erc20_factory_proxy = "OptimismMintableERC20FactoryProxy",
+    /// Which version of the protocol nodes need.
+    protocol_versions_proxy = "ProtocolVersionsProxy",
     /// Who may pause the chain.
     superchain_config_proxy = "SuperchainConfigProxy",
     /// The portal's ether, where the intent wants it apart.
@@ -69,6 +75,12 @@ addresses! {
     l1_cross_domain_messenger_impl = "L1CrossDomainMessengerImpl",
     /// The L1StandardBridge's code.
     l1_standard_bridge_impl = "L1StandardBridgeImpl",
+    /// The L1ERC721Bridge's code.
+    l1_erc721_bridge_impl = "L1ERC721BridgeImpl",
+    /// The OptimismMintableERC20Factory's code.
+    optimism_mintable_erc20_factory_impl = "OptimismMintableERC20FactoryImpl",
+    /// The ProtocolVersions' code.
+    protocol_versions_impl = "ProtocolVersionsImpl",
     /// The SuperchainConfig's code.
     superchain_config_impl = "SuperchainConfigImpl",
     /// The ETHLockbox's code.

@@ -124,7 +124,8 @@ impl GenesisEvm {
             value,
             data,
             gas_limit: STEP_GAS,
-            gas_price: 0,
+            // Nothing, at genesis.
+            gas_price: self.block.basefee.into(),
             chain_id: Some(self.cfg.chain_id),
             ..TxEnv::default()
         }
@@ -442,6 +443,35 @@ mod tests {
         // A plain transfer deposits too.
         let result = evm.execute(user, portal, U256::from(8), Bytes::new()).unwrap();
         assert_eq!(result.logs().len(), 1);
+    }
+
+    /// Why an estimate of a deposit's gas needs a margin: the portal burns what the L2 gas costs
+    /// at L1's base fee, above one gwei.
+    #[test]
+    fn a_deposit_takes_more_gas_when_the_l1_base_fee_falls() {
+        let (mut evm, plan) = deployed(&intent());
+        let user = *intent().embedded_l1.balances.keys().next().unwrap();
+        let deposit = IOptimismPortal::depositTransactionCall {
+            _to: Address::ZERO,
+            _value: U256::ZERO,
+            _gasLimit: 1_000_000,
+            _isCreation: true,
+            _data: Bytes::from_static(&[0]),
+        };
+        let portal = plan.addresses.optimism_portal_proxy;
+        let mut gas_at = |base_fee| {
+            evm.block.basefee = base_fee;
+            let data = deposit.abi_encode().into();
+            evm.execute(user, portal, U256::ZERO, data).unwrap().tx_gas_used()
+        };
+        gas_at(1_000_000_000);
+        // An empty block lowers the base fee by an eighth.
+        let [before, after, floor, below] =
+            [1_280_000_000, 1_120_000_000, 1_000_000_000, 875_000_000].map(&mut gas_at);
+        assert!(before + before / 10 < after, "{before} {after}");
+        assert!(after < floor && floor == below, "{after} {floor} {below}");
+        // The margin that the clients' scripts take.
+        assert!(floor < before + before / 2);
     }
 
     #[test]

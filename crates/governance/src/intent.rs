@@ -60,6 +60,8 @@ pub struct Intent {
     pub proof_maturity_delay: u64,
     /// The games about output roots.
     pub dispute_game: DisputeGame,
+    /// Where the fees of L2 go.
+    pub fee_vaults: FeeVaults,
     /// Whether the portal's ether lies in a lockbox, which several chains can share later.
     pub eth_lockbox: bool,
     /// Who may do what.
@@ -153,6 +155,49 @@ impl Default for DisputeGame {
     }
 }
 
+/// The vaults on L2 that fees are collected in. Anybody may have them paid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FeeVaults {
+    /// Who gets the tips; the SystemConfig's owner if left out, as for all.
+    pub sequencer_fee_recipient: Option<Address>,
+    /// Who gets the base fees.
+    pub base_fee_recipient: Option<Address>,
+    /// Who gets the fees for L1 data.
+    pub l1_fee_recipient: Option<Address>,
+    /// Who gets the operator fees.
+    pub operator_fee_recipient: Option<Address>,
+    /// What a vault must hold before it pays, in wei.
+    #[serde(deserialize_with = "wei")]
+    pub min_withdrawal: U256,
+    /// On which layer it pays.
+    pub withdrawal_network: WithdrawalNetwork,
+}
+
+impl Default for FeeVaults {
+    fn default() -> Self {
+        Self {
+            sequencer_fee_recipient: None,
+            base_fee_recipient: None,
+            l1_fee_recipient: None,
+            operator_fee_recipient: None,
+            min_withdrawal: U256::from(10 * ETHER),
+            withdrawal_network: WithdrawalNetwork::L2,
+        }
+    }
+}
+
+/// A layer, as the vaults number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum WithdrawalNetwork {
+    /// By a withdrawal.
+    L1 = 0,
+    /// Directly.
+    L2 = 1,
+}
+
 /// The addresses that hold power over the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -225,6 +270,7 @@ impl Default for Intent {
             batch_inbox: None,
             proof_maturity_delay: 604_800,
             dispute_game: DisputeGame::default(),
+            fee_vaults: FeeVaults::default(),
             eth_lockbox: false,
             roles: Roles::default(),
             salt: B256::ZERO,

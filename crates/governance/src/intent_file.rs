@@ -7,7 +7,7 @@ use alloy_primitives::U256;
 use alloy_primitives::utils::{format_ether, parse_ether};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::intent::{Intent, IntentError};
+use crate::intent::{Intent, IntentError, WithdrawalNetwork};
 
 impl Intent {
     /// Reads an intent file in TOML and checks it.
@@ -193,6 +193,34 @@ impl Intent {
             self.operator_fee.scalar,
             self.operator_fee.constant
         )?;
+        let vaults = &self.fee_vaults;
+        writeln!(
+            out,
+            "\n# Where the fees go. Without a recipient, to the systemConfigOwner.\n\
+             [feeVaults]"
+        )?;
+        for (key, recipient) in [
+            ("sequencerFeeRecipient", vaults.sequencer_fee_recipient),
+            ("baseFeeRecipient", vaults.base_fee_recipient),
+            ("l1FeeRecipient", vaults.l1_fee_recipient),
+            ("operatorFeeRecipient", vaults.operator_fee_recipient),
+        ] {
+            match recipient {
+                Some(recipient) => writeln!(out, "{key} = \"{recipient}\"")?,
+                None => writeln!(out, "# {key} = \"{}\"", roles.system_config_owner)?,
+            }
+        }
+        writeln!(
+            out,
+            "# What a vault must hold before it pays, and on which layer it does: l1 or l2.\n\
+             minWithdrawal = {}\n\
+             withdrawalNetwork = \"{}\"",
+            ether(vaults.min_withdrawal),
+            match vaults.withdrawal_network {
+                WithdrawalNetwork::L1 => "l1",
+                WithdrawalNetwork::L2 => "l2",
+            }
+        )?;
         writeln!(
             out,
             "\n# When later forks activate: seconds after the rollup's first block. None by default.\n\
@@ -275,7 +303,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
-    use crate::intent::EmbeddedL1;
+    use crate::intent::{EmbeddedL1, FeeVaults};
     use alloy_primitives::{Address, B256};
     use opal_protocol::Hardfork;
 
@@ -295,6 +323,11 @@ mod tests {
             eth_lockbox: true,
             salt: B256::repeat_byte(9),
             batcher_funding: U256::from(1),
+            fee_vaults: FeeVaults {
+                l1_fee_recipient: Some(Address::repeat_byte(4)),
+                withdrawal_network: WithdrawalNetwork::L1,
+                ..FeeVaults::default()
+            },
             ..devnet()
         };
         for intent in [devnet(), full] {

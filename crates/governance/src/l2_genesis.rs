@@ -20,19 +20,20 @@ use crate::intent::Intent;
 use crate::l1_genesis::{CREATE2_PROXY_CODE, INITIAL_BASE_FEE, contract, fund, merged_config};
 use crate::steps::CREATE2_PROXY;
 
-/// Builds the genesis. It depends on the intent, the time and the addresses of the L1 contracts
-/// that talk to those of L2: nothing else of L1 is in it.
+/// Builds the genesis. It depends on the intent, the time, L1's chain id and the addresses of the
+/// L1 contracts that talk to those of L2: nothing else of L1 is in it.
 ///
 /// # Errors
 /// If an embedded artifact is damaged, or a predeploy refuses what the intent wants of it.
 pub fn l2_genesis(
     intent: &Intent,
     addresses: &Addresses,
+    l1_chain_id: u64,
     timestamp: u64,
 ) -> Result<Genesis, GovernanceError> {
     let schedule = intent.schedule(timestamp);
     let is_active = |fork| schedule.is_active(fork, timestamp);
-    let mut alloc = predeploys::predeploys(intent, addresses)?;
+    let mut alloc = predeploys::predeploys(intent, addresses, l1_chain_id)?;
     fork_contracts(&mut alloc, &schedule, timestamp)?;
     alloc.insert(CREATE2_PROXY, contract(CREATE2_PROXY_CODE));
     fund(&mut alloc, &intent.l2_balances);
@@ -130,7 +131,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::predeploys::{IMPLEMENTED, NOT_PROXIED, PREDEPLOYS};
     use super::*;
-    use crate::abi::{IBridge, IL2Setup, IMessenger, IOwnable, IProxyAdmin};
+    use crate::abi::{
+        IBridge, IERC721FactorySetup, IFactorySetup, IFeeVaultSetup, IL2Setup, IMessenger,
+        IOwnable, IProxyAdmin,
+    };
     use crate::accounts::{DevAccounts, TEST_MNEMONIC};
     use crate::artifacts::Contract;
     use crate::in_process::{DEPLOYER, GenesisEvm};
@@ -142,8 +146,10 @@ mod tests {
     use opal_protocol::contracts::{IGasPriceOracle, IL1Block, IL2ToL1MessagePasser};
     use opal_protocol::l1_info::{L1BlockInfo, L1InfoForm};
     use opal_protocol::predeploys::{
-        L1_BLOCK, L1_INFO_DEPOSITOR, L2_CROSS_DOMAIN_MESSENGER, L2_STANDARD_BRIDGE,
-        L2_TO_L1_MESSAGE_PASSER, PROXY_ADMIN, implementation_of, predeploy,
+        BASE_FEE_VAULT, L1_BLOCK, L1_FEE_VAULT, L1_INFO_DEPOSITOR, L2_CROSS_DOMAIN_MESSENGER,
+        L2_ERC721_BRIDGE, L2_STANDARD_BRIDGE, L2_TO_L1_MESSAGE_PASSER, OPERATOR_FEE_VAULT,
+        OPTIMISM_MINTABLE_ERC20_FACTORY, OPTIMISM_MINTABLE_ERC721_FACTORY, PROXY_ADMIN,
+        implementation_of, predeploy,
     };
 
     const TIME: u64 = 1_800_000_000;
@@ -158,7 +164,7 @@ mod tests {
     }
 
     fn build(intent: &Intent) -> Genesis {
-        l2_genesis(intent, &addresses(intent), TIME).unwrap()
+        l2_genesis(intent, &addresses(intent), 900, TIME).unwrap()
     }
 
     fn call<C: SolCall>(evm: &GenesisEvm, to: Address, call: C) -> C::Return {
@@ -205,8 +211,25 @@ mod tests {
         let intent = intent(Hardfork::Karst);
         let genesis = build(&intent);
         let mut evm = GenesisEvm::new(901, TIME, &genesis.alloc);
-        let bridge = call(&evm, L2_STANDARD_BRIDGE, IBridge::otherBridgeCall {});
-        assert_eq!(bridge, addresses(&intent).l1_standard_bridge_proxy);
+        for (bridge, other) in [
+            (L2_STANDARD_BRIDGE, addresses(&intent).l1_standard_bridge_proxy),
+            (L2_ERC721_BRIDGE, addresses(&intent).l1_erc721_bridge_proxy),
+        ] {
+            assert_eq!(call(&evm, bridge, IBridge::otherBridgeCall {}), other);
+        }
+        for (factory, bridge) in [
+            (OPTIMISM_MINTABLE_ERC20_FACTORY, L2_STANDARD_BRIDGE),
+            (OPTIMISM_MINTABLE_ERC721_FACTORY, L2_ERC721_BRIDGE),
+        ] {
+            assert_eq!(call(&evm, factory, IFactorySetup::bridgeCall {}), bridge);
+        }
+        let l1 = IERC721FactorySetup::remoteChainIDCall {};
+        assert_eq!(call(&evm, OPTIMISM_MINTABLE_ERC721_FACTORY, l1), U256::from(900));
+        for vault in [SEQUENCER_FEE_VAULT, BASE_FEE_VAULT, L1_FEE_VAULT, OPERATOR_FEE_VAULT] {
+            let recipient = call(&evm, vault, IFeeVaultSetup::recipientCall {});
+            assert_eq!(recipient, intent.roles.system_config_owner);
+            assert_eq!(call(&evm, vault, IFeeVaultSetup::withdrawalNetworkCall {}), 1);
+        }
         let to = L2_CROSS_DOMAIN_MESSENGER;
         let other = call(&evm, to, IMessenger::otherMessengerCall {});
         assert_eq!(other, addresses(&intent).l1_cross_domain_messenger_proxy);

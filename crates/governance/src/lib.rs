@@ -85,14 +85,15 @@ pub struct DevnetGenesis {
 pub fn devnet_genesis(intent: &Intent, timestamp: u64) -> Result<DevnetGenesis, GovernanceError> {
     intent.check()?;
     let addresses = steps::addresses(intent, in_process::DEPLOYER)?;
-    let l2 = l2_start(intent, &addresses, timestamp)?;
+    let l1_chain_id = intent.embedded_l1_chain_id();
+    let l2 = l2_start(intent, &addresses, l1_chain_id, timestamp)?;
     let plan = steps::plan(intent, in_process::DEPLOYER, l2.output.root())?;
     let l1_genesis = l1_genesis::l1_genesis(intent, &plan, timestamp)?;
     let (l1, _) = genesis_block("L1", &l1_genesis)?;
     let rollup_config = rollup_config::rollup_config(
         intent,
         &addresses,
-        intent.embedded_l1_chain_id(),
+        l1_chain_id,
         l1.id(),
         l2.block,
         timestamp,
@@ -203,7 +204,7 @@ async fn read_deployment_on(
     let addresses = steps::addresses(intent, deployer)?;
     let l1_start = transactions::start_block(provider, addresses.system_config_proxy).await?;
     let timestamp = l1_start.timestamp;
-    let l2 = l2_start(intent, &addresses, timestamp)?;
+    let l2 = l2_start(intent, &addresses, l1_chain_id, timestamp)?;
     let plan = steps::plan(intent, deployer, l2.output.root())?;
     let rollup_config = rollup_config::rollup_config(
         intent,
@@ -228,9 +229,10 @@ struct L2Start {
 fn l2_start(
     intent: &Intent,
     addresses: &Addresses,
+    l1_chain_id: u64,
     timestamp: u64,
 ) -> Result<L2Start, GovernanceError> {
-    let genesis = l2_genesis::l2_genesis(intent, addresses, timestamp)?;
+    let genesis = l2_genesis::l2_genesis(intent, addresses, l1_chain_id, timestamp)?;
     let (block, state) = genesis_block("L2", &genesis)?;
     let withdrawals_storage_root = state
         .storage_root(&L2_TO_L1_MESSAGE_PASSER)

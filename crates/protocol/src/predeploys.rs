@@ -4,6 +4,10 @@ use alloy_primitives::{Address, address};
 
 /// Sender of the L1 attributes deposit.
 pub const L1_INFO_DEPOSITOR: Address = address!("DeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001");
+/// Took withdrawals before Bedrock.
+pub const LEGACY_MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000000");
+/// Said who may create contracts before Bedrock.
+pub const DEPLOYER_WHITELIST: Address = address!("4200000000000000000000000000000000000002");
 /// WETH9; not behind a proxy.
 pub const WETH: Address = address!("4200000000000000000000000000000000000006");
 /// Messages between layers, L2 side.
@@ -14,12 +18,20 @@ pub const GAS_PRICE_ORACLE: Address = address!("42000000000000000000000000000000
 pub const L2_STANDARD_BRIDGE: Address = address!("4200000000000000000000000000000000000010");
 /// Receives priority fees.
 pub const SEQUENCER_FEE_VAULT: Address = address!("4200000000000000000000000000000000000011");
+/// Creates ERC-20 tokens that stand for those of L1.
+pub const OPTIMISM_MINTABLE_ERC20_FACTORY: Address =
+    address!("4200000000000000000000000000000000000012");
+/// The number of the L1 block; superseded by the L1 block attributes.
+pub const L1_BLOCK_NUMBER: Address = address!("4200000000000000000000000000000000000013");
 /// Bridge of ERC-721 tokens, L2 side.
 pub const L2_ERC721_BRIDGE: Address = address!("4200000000000000000000000000000000000014");
 /// L1 block attributes.
 pub const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
 /// Withdrawals; its storage root enters the output root.
 pub const L2_TO_L1_MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000016");
+/// Creates ERC-721 tokens that stand for those of L1.
+pub const OPTIMISM_MINTABLE_ERC721_FACTORY: Address =
+    address!("4200000000000000000000000000000000000017");
 /// Owner of the predeploy proxies.
 pub const PROXY_ADMIN: Address = address!("4200000000000000000000000000000000000018");
 /// Receives base fees.

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::abi::{
     ChainContracts, IAnchorStateRegistrySetup, IDelayedWETHSetup, IDisputeGameFactorySetup,
-    IETHLockboxSetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup, IOptimismPortalSetup, IOwnable,
-    IProxyAdmin, ISuperchainConfigSetup, ISystemConfigSetup, Proposal,
+    IETHLockboxSetup, IFactorySetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup,
+    IOptimismPortalSetup, IOwnable, IProtocolVersionsSetup, IProxyAdmin, ISuperchainConfigSetup,
+    ISystemConfigSetup, Proposal,
 };
 use crate::addresses::Addresses;
 use crate::intent::Intent;
@@ -76,9 +77,9 @@ pub(super) fn chain_contracts(addresses: &Addresses) -> ChainContracts {
     ChainContracts {
         optimismPortal: addresses.optimism_portal_proxy,
         l1CrossDomainMessenger: addresses.l1_cross_domain_messenger_proxy,
-        l1ERC721Bridge: Address::ZERO,
+        l1ERC721Bridge: addresses.l1_erc721_bridge_proxy,
         l1StandardBridge: addresses.l1_standard_bridge_proxy,
-        optimismMintableERC20Factory: Address::ZERO,
+        optimismMintableERC20Factory: addresses.optimism_mintable_erc20_factory_proxy,
         delayedWETH: addresses.delayed_weth_proxy,
         opcm: Address::ZERO,
     }
@@ -204,6 +205,35 @@ pub(super) fn initializations(
         IL1BridgeSetup::initializeCall {
             messenger: addresses.l1_cross_domain_messenger_proxy,
             systemConfig: config,
+        },
+    ));
+    steps.push(initialize(
+        addresses,
+        "L1ERC721Bridge",
+        addresses.l1_erc721_bridge_proxy,
+        addresses.l1_erc721_bridge_impl,
+        IL1BridgeSetup::initializeCall {
+            messenger: addresses.l1_cross_domain_messenger_proxy,
+            systemConfig: config,
+        },
+    ));
+    steps.push(initialize(
+        addresses,
+        "OptimismMintableERC20Factory",
+        addresses.optimism_mintable_erc20_factory_proxy,
+        addresses.optimism_mintable_erc20_factory_impl,
+        IFactorySetup::initializeCall { bridge: addresses.l1_standard_bridge_proxy },
+    ));
+    // No node is asked for any version until the owner asks for one.
+    steps.push(initialize(
+        addresses,
+        "ProtocolVersions",
+        addresses.protocol_versions_proxy,
+        addresses.protocol_versions_impl,
+        IProtocolVersionsSetup::initializeCall {
+            owner: intent.roles.l1_proxy_admin_owner,
+            required: U256::ZERO,
+            recommended: U256::ZERO,
         },
     ));
     if intent.eth_lockbox {

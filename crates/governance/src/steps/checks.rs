@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use opal_protocol::contracts::ISystemConfig;
-use opal_protocol::predeploys::{L2_CROSS_DOMAIN_MESSENGER, L2_STANDARD_BRIDGE};
+use opal_protocol::predeploys::{L2_CROSS_DOMAIN_MESSENGER, L2_ERC721_BRIDGE, L2_STANDARD_BRIDGE};
 
 use super::calls::game_arguments;
 use super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::abi::{
     IAnchorStateRegistrySetup, IBridge, IDelayedWETHSetup, IDisputeGameFactorySetup,
-    IETHLockboxSetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup, IMessenger,
+    IETHLockboxSetup, IFactorySetup, IL1BridgeSetup, IL1CrossDomainMessengerSetup, IMessenger,
     IOptimismPortalSetup, IOwnable, IProxyAdmin, ISuperchainConfigSetup, ISystemConfigSetup,
     Proposal,
 };
@@ -33,6 +33,13 @@ pub(super) fn proxies(addresses: &Addresses) -> Vec<Check> {
             a.l1_cross_domain_messenger_impl,
         ),
         ("L1StandardBridge", a.l1_standard_bridge_proxy, a.l1_standard_bridge_impl),
+        ("L1ERC721Bridge", a.l1_erc721_bridge_proxy, a.l1_erc721_bridge_impl),
+        (
+            "OptimismMintableERC20Factory",
+            a.optimism_mintable_erc20_factory_proxy,
+            a.optimism_mintable_erc20_factory_impl,
+        ),
+        ("ProtocolVersions", a.protocol_versions_proxy, a.protocol_versions_impl),
         ("EthLockbox", a.eth_lockbox_proxy, a.eth_lockbox_impl),
     ];
     let there = proxies.into_iter().filter(|(_, proxy, _)| !proxy.is_zero());
@@ -75,6 +82,7 @@ pub(super) fn owners_and_settings(intent: &Intent, addresses: &Addresses) -> Vec
             addresses.dispute_game_factory_proxy,
             roles.l1_proxy_admin_owner,
         ),
+        owner("ProtocolVersions", addresses.protocol_versions_proxy, roles.l1_proxy_admin_owner),
         returns(
             "SuperchainConfig.guardian",
             addresses.superchain_config_proxy,
@@ -253,6 +261,25 @@ pub(super) fn wiring(intent: &Intent, addresses: &Addresses, anchor: B256) -> Ve
             bridge,
             IBridge::otherBridgeCall {},
             L2_STANDARD_BRIDGE,
+        ),
+    ]);
+    let (nfts, factory) = (a.l1_erc721_bridge_proxy, a.optimism_mintable_erc20_factory_proxy);
+    checks.extend([
+        returns("SystemConfig.l1ERC721Bridge", config, Setup::l1ERC721BridgeCall {}, nfts),
+        returns("L1ERC721Bridge.systemConfig", nfts, Bridge::systemConfigCall {}, config),
+        returns("L1ERC721Bridge.messenger", nfts, Bridge::messengerCall {}, messenger),
+        returns("L1ERC721Bridge.otherBridge", nfts, IBridge::otherBridgeCall {}, L2_ERC721_BRIDGE),
+        returns(
+            "SystemConfig.optimismMintableERC20Factory",
+            config,
+            Setup::optimismMintableERC20FactoryCall {},
+            factory,
+        ),
+        returns(
+            "OptimismMintableERC20Factory.bridge",
+            factory,
+            IFactorySetup::bridgeCall {},
+            bridge,
         ),
     ]);
     if intent.eth_lockbox {

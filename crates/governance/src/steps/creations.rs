@@ -84,6 +84,9 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
         delayed_weth_proxy: proxy("DelayedWETHProxy"),
         l1_cross_domain_messenger_proxy: proxy("L1CrossDomainMessengerProxy"),
         l1_standard_bridge_proxy: proxy("L1StandardBridgeProxy"),
+        l1_erc721_bridge_proxy: proxy("L1ERC721BridgeProxy"),
+        optimism_mintable_erc20_factory_proxy: proxy("OptimismMintableERC20FactoryProxy"),
+        protocol_versions_proxy: proxy("ProtocolVersionsProxy"),
         ..Addresses::default()
     };
     if intent.eth_lockbox {
@@ -123,6 +126,16 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
     )?;
     addresses.l1_standard_bridge_impl =
         new.implementation("L1StandardBridgeImpl", Contract::L1StandardBridge, &[], Some(3))?;
+    addresses.l1_erc721_bridge_impl =
+        new.implementation("L1ERC721BridgeImpl", Contract::L1ERC721Bridge, &[], Some(3))?;
+    addresses.optimism_mintable_erc20_factory_impl = new.implementation(
+        "OptimismMintableERC20FactoryImpl",
+        Contract::OptimismMintableERC20Factory,
+        &[],
+        None,
+    )?;
+    addresses.protocol_versions_impl =
+        new.implementation("ProtocolVersionsImpl", Contract::ProtocolVersions, &[], None)?;
     if intent.eth_lockbox {
         addresses.eth_lockbox_impl =
             new.implementation("EthLockboxImpl", Contract::ETHLockbox, &[], Some(1))?;

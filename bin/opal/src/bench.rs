@@ -9,12 +9,13 @@ mod report;
 mod rpc;
 mod workload;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use eyre::{WrapErr, ensure, eyre};
-use opal_execution::{Chain, ForkchoiceState, LocalEngine};
+use opal_execution::{Chain, ChainConfig, ChainSpec, ForkchoiceState, LocalEngine, StorageConfig};
 use opal_protocol::{PayloadAttributes, SealedBlock};
 
 use crate::tool;
@@ -39,6 +40,10 @@ enum Command {
         /// What the transactions do; all kinds if not given.
         #[arg(long, value_enum, value_delimiter = ',')]
         kind: Vec<Kind>,
+        /// Keep the chain on the disk of this directory, in a new one below it that is removed in
+        /// the end; in memory if not given.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Fill the pool, and build full blocks from it.
     Build {
@@ -97,9 +102,9 @@ pub(crate) async fn run(args: BenchArgs) -> eyre::Result<()> {
     let runtime = tokio::runtime::Handle::current();
     tool::on_thread(move || {
         let (json, report) = match args.command {
-            Command::Import { chain, blocks, kind } => {
+            Command::Import { chain, blocks, kind, dir } => {
                 let kinds = if kind.is_empty() { Kind::ALL.to_vec() } else { kind };
-                (chain.json, import::run(&chain, blocks, &kinds)?)
+                (chain.json, import::run(&chain, blocks, &kinds, dir.as_deref())?)
             }
             Command::Build { chain, blocks } => (chain.json, build::run(&chain, blocks)?),
             Command::Rpc { chain, blocks, connections, seconds } => {
@@ -129,6 +134,15 @@ impl ChainArgs {
 fn in_memory(workload: &Workload) -> eyre::Result<LocalEngine> {
     let genesis = workload.genesis()?;
     let chain: Arc<Chain> = Chain::from_genesis(&genesis).wrap_err("generated genesis")?;
+    Ok(LocalEngine::new(chain))
+}
+
+/// A chain on disk, in a new directory.
+fn on_disk(workload: &Workload, dir: &Path) -> eyre::Result<LocalEngine> {
+    let genesis = workload.genesis()?;
+    let spec = ChainSpec::from_genesis(&genesis).wrap_err("generated genesis")?;
+    let chain = Chain::open(spec, &genesis, ChainConfig::default(), StorageConfig::new(dir))
+        .wrap_err_with(|| format!("--dir: {}", dir.display()))?;
     Ok(LocalEngine::new(chain))
 }
 
@@ -205,8 +219,14 @@ mod tests {
     #[test]
     fn the_benches_report_what_they_ran() {
         let args = small();
-        let text = import::run(&args, 2, &[Kind::Transfer, Kind::Erc20]).unwrap().text();
+        let kinds = [Kind::Transfer, Kind::Erc20];
+        let text = import::run(&args, 2, &kinds, None).unwrap().text();
         assert!(text.contains("ETH transfers") && text.contains("ERC-20 transfers"), "{text}");
+        assert!(text.contains("state in memory"), "{text}");
+        let dir = tempfile::tempdir().unwrap();
+        let text = import::run(&args, 2, &kinds[..1], Some(dir.path())).unwrap().text();
+        assert!(text.contains("one durable commit a block"), "{text}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
         let report = build::run(&args, 2).unwrap();
         assert!(report.text().contains("pool"), "{}", report.text());
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();

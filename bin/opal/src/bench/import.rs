@@ -1,8 +1,10 @@
 //! Import of full blocks, its parts, and the limit that it is held against.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, U256};
+use eyre::WrapErr;
 use opal_evm::revm::context::TxEnv;
 use opal_evm::revm::context::{BlockEnv, CfgEnv, Context};
 use opal_evm::revm::database::CacheDB;
@@ -13,7 +15,7 @@ use opal_protocol::SealedBlock;
 
 use super::report::{Cell, Report, ms};
 use super::workload::{Kind, Workload};
-use super::{ChainArgs, adopt, extend, in_memory};
+use super::{ChainArgs, adopt, extend, in_memory, on_disk};
 use crate::tool;
 
 /// Where the time of a block goes.
@@ -35,21 +37,33 @@ struct Figures {
     /// `newPayload` and `forkchoiceUpdated` of all blocks.
     import: Duration,
     parts: Parts,
+    /// Bytes that the chain took on disk, after its last flush.
+    disk: u64,
     /// The same transactions on revm alone, without roots, all state in a hash map.
     limit: Duration,
 }
 
 /// Runs the bench.
-pub(super) fn run(args: &ChainArgs, blocks: u64, kinds: &[Kind]) -> eyre::Result<Report> {
+pub(super) fn run(
+    args: &ChainArgs,
+    blocks: u64,
+    kinds: &[Kind],
+    dir: Option<&Path>,
+) -> eyre::Result<Report> {
     let mut rows = Vec::new();
     for kind in kinds {
         tool::note(&format!("{}: generating {} accounts", kind.name(), args.accounts));
-        let figures = measure(args, blocks, *kind)?;
+        let place = dir.map(Scratch::below).transpose()?;
+        let figures = measure(args, blocks, *kind, place.as_ref())?;
         rows.push(row(*kind, blocks, &figures));
     }
+    let place = match dir {
+        Some(dir) => format!("one durable commit a block in {}", dir.display()),
+        None => "state in memory".into(),
+    };
     Ok(Report {
         title: format!(
-            "import of {blocks} full blocks of {} gas each, {} accounts, state in memory",
+            "import of {blocks} full blocks of {} gas each, {} accounts, {place}",
             args.gas_limit, args.accounts,
         ),
         columns: vec![
@@ -62,6 +76,7 @@ pub(super) fn run(args: &ChainArgs, blocks: u64, kinds: &[Kind]) -> eyre::Result
             "execution",
             "roots",
             "storing",
+            "disk kB/block",
             "limit Mgas/s",
             "of limit",
             "bottleneck",
@@ -100,17 +115,60 @@ fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
         Cell::Share(share(execution)),
         Cell::Share(share(root)),
         Cell::Share(share(storing)),
+        Cell::Number(figures.disk as f64 / blocks as f64 / 1e3),
         Cell::Number(per_second(figures.limit)),
         Cell::Share(per_second(figures.import) / per_second(figures.limit).max(1e-9)),
         Cell::Text(bottleneck.into()),
     ]
 }
 
-fn measure(args: &ChainArgs, blocks: u64, kind: Kind) -> eyre::Result<Figures> {
+/// A directory of a bench's own, which is removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn below(dir: &Path) -> eyre::Result<Self> {
+        let path = dir.join(format!("opal-bench-{}", std::process::id()));
+        let in_dir = || format!("--dir: {}", path.display());
+        std::fs::create_dir_all(dir).wrap_err_with(in_dir)?;
+        // One that is there already is somebody else's.
+        std::fs::create_dir(&path).wrap_err_with(in_dir)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tool::note(&format!("{} is left behind: {error}", self.0.display()));
+        }
+    }
+}
+
+/// Bytes of all files in a directory and below it.
+fn size_of(dir: &Path) -> std::io::Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        sum += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
+    }
+    Ok(sum)
+}
+
+fn measure(
+    args: &ChainArgs,
+    blocks: u64,
+    kind: Kind,
+    place: Option<&Scratch>,
+) -> eyre::Result<Figures> {
     let mut workload = args.workload()?;
     let made = make_blocks(&mut workload, blocks, kind)?;
 
-    let engine = in_memory(&workload)?;
+    let engine = match place {
+        Some(Scratch(dir)) => on_disk(&workload, dir)?,
+        None => in_memory(&workload)?,
+    };
+    let empty = place.map_or(Ok(0), |Scratch(dir)| size_of(dir))?;
     let genesis = engine.head();
     let mut figures = Figures::default();
     for block in &made {
@@ -120,6 +178,8 @@ fn measure(args: &ChainArgs, blocks: u64, kind: Kind) -> eyre::Result<Figures> {
         figures.gas += block.header().gas_used;
         figures.transactions += block.block.body.transactions.len() as u64;
     }
+    engine.chain().wait_for_flush();
+    figures.disk = place.map_or(Ok(0), |Scratch(dir)| size_of(dir))?.saturating_sub(empty);
     let spec = engine.chain().spec().clone();
     let mut parent = genesis;
     for block in made {

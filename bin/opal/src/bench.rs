@@ -4,21 +4,22 @@
 //! nothing is left behind.
 
 mod build;
+mod host;
 mod import;
 mod report;
 mod rpc;
 mod workload;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use eyre::{WrapErr, ensure, eyre};
-use opal_execution::{Chain, ChainConfig, ChainSpec, ForkchoiceState, LocalEngine, StorageConfig};
+use eyre::{ensure, eyre};
+use opal_execution::{ForkchoiceState, LocalEngine};
 use opal_protocol::{PayloadAttributes, SealedBlock};
 
 use crate::tool;
+use host::Host;
 use workload::{Kind, Workload};
 
 /// Measure block import, block building or the JSON-RPC on this machine.
@@ -40,10 +41,9 @@ enum Command {
         /// What the transactions do; all kinds if not given.
         #[arg(long, value_enum, value_delimiter = ',')]
         kind: Vec<Kind>,
-        /// Keep the chain on the disk of this directory, in a new one below it that is removed in
-        /// the end; in memory if not given.
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
+        /// Import blocks whose senders are known, as those of transactions in the pool are.
+        #[arg(long)]
+        known_senders: bool,
     },
     /// Fill the pool, and build full blocks from it.
     Build {
@@ -78,6 +78,10 @@ struct ChainArgs {
     /// Gas limit of a block, without the attributes deposit; `m` stands for millions.
     #[arg(long, default_value = "30m", value_parser = count)]
     gas_limit: u64,
+    /// Keep the chain on the disk of this directory, in a new one below it that is removed in the
+    /// end; in memory if not given.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Print the figures in JSON.
     #[arg(long)]
     json: bool,
@@ -102,9 +106,9 @@ pub(crate) async fn run(args: BenchArgs) -> eyre::Result<()> {
     let runtime = tokio::runtime::Handle::current();
     tool::on_thread(move || {
         let (json, report) = match args.command {
-            Command::Import { chain, blocks, kind, dir } => {
+            Command::Import { chain, blocks, kind, known_senders } => {
                 let kinds = if kind.is_empty() { Kind::ALL.to_vec() } else { kind };
-                (chain.json, import::run(&chain, blocks, &kinds, dir.as_deref())?)
+                (chain.json, import::run(&chain, blocks, &kinds, known_senders)?)
             }
             Command::Build { chain, blocks } => (chain.json, build::run(&chain, blocks)?),
             Command::Rpc { chain, blocks, connections, seconds } => {
@@ -128,22 +132,14 @@ impl ChainArgs {
         );
         Workload::new(self.accounts, self.gas_limit)
     }
-}
 
-/// A chain in memory.
-fn in_memory(workload: &Workload) -> eyre::Result<LocalEngine> {
-    let genesis = workload.genesis()?;
-    let chain: Arc<Chain> = Chain::from_genesis(&genesis).wrap_err("generated genesis")?;
-    Ok(LocalEngine::new(chain))
-}
-
-/// A chain on disk, in a new directory.
-fn on_disk(workload: &Workload, dir: &Path) -> eyre::Result<LocalEngine> {
-    let genesis = workload.genesis()?;
-    let spec = ChainSpec::from_genesis(&genesis).wrap_err("generated genesis")?;
-    let chain = Chain::open(spec, &genesis, ChainConfig::default(), StorageConfig::new(dir))
-        .wrap_err_with(|| format!("--dir: {}", dir.display()))?;
-    Ok(LocalEngine::new(chain))
+    /// Where the chain is kept, for titles.
+    fn place(&self) -> String {
+        match &self.dir {
+            Some(dir) => format!("chain in {}", dir.display()),
+            None => "chain in memory".into(),
+        }
+    }
 }
 
 /// Builds a block by the attributes, imports it and makes it the head.
@@ -182,7 +178,7 @@ mod tests {
     use super::*;
 
     fn small() -> ChainArgs {
-        ChainArgs { accounts: 500, gas_limit: 2_000_000, json: false }
+        ChainArgs { accounts: 500, gas_limit: 2_000_000, dir: None, json: false }
     }
 
     #[test]
@@ -199,7 +195,7 @@ mod tests {
     fn blocks_of_every_kind_do_what_they_say() {
         for kind in Kind::ALL {
             let mut workload = small().workload().unwrap();
-            let engine = in_memory(&workload).unwrap();
+            let engine = Host::open(&workload, None, 1).unwrap();
             let transactions = workload.transactions(kind).unwrap();
             let attributes = workload.attributes(&engine.head(), &transactions, true);
             let block = extend(&engine, attributes).unwrap();
@@ -218,19 +214,23 @@ mod tests {
 
     #[test]
     fn the_benches_report_what_they_ran() {
-        let args = small();
+        let mut args = small();
         let kinds = [Kind::Transfer, Kind::Erc20];
-        let text = import::run(&args, 2, &kinds, None).unwrap().text();
+        let text = import::run(&args, 2, &kinds, false).unwrap().text();
         assert!(text.contains("ETH transfers") && text.contains("ERC-20 transfers"), "{text}");
-        assert!(text.contains("state in memory"), "{text}");
-        let dir = tempfile::tempdir().unwrap();
-        let text = import::run(&args, 2, &kinds[..1], Some(dir.path())).unwrap().text();
-        assert!(text.contains("one durable commit a block"), "{text}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+        assert!(text.contains("chain in memory"), "{text}");
         let report = build::run(&args, 2).unwrap();
         assert!(report.text().contains("pool"), "{}", report.text());
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert!(json["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{json}");
+
+        let dir = tempfile::tempdir().unwrap();
+        args.dir = Some(dir.path().to_owned());
+        let report = import::run(&args, 2, &kinds[..1], true).unwrap();
+        assert!(report.text().contains(&dir.path().display().to_string()), "{}", report.text());
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert!(json["rows"][0]["disk kB a block"].as_f64().unwrap() > 1.0, "{json}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

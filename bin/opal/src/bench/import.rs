@@ -1,33 +1,22 @@
-//! Import of full blocks, its parts, and the limit that it is held against.
+//! Import of full blocks, where its time goes, and the limit that it is held against.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, U256};
-use eyre::WrapErr;
+use opal_evm::State;
 use opal_evm::revm::context::TxEnv;
 use opal_evm::revm::context::{BlockEnv, CfgEnv, Context};
 use opal_evm::revm::database::CacheDB;
 use opal_evm::revm::{ExecuteEvm, MainBuilder, MainContext};
-use opal_evm::{BlockExecutor, BlockInput, ChainSpec, Parent, State};
-use opal_execution::LocalEngine;
+use opal_execution::{ChainSpec, ImportTimes, LocalEngine};
 use opal_protocol::SealedBlock;
 
+use super::host::{Host, resident_bytes};
 use super::report::{Cell, Report, ms};
 use super::workload::{Kind, Workload};
-use super::{ChainArgs, adopt, extend, in_memory, on_disk};
+use super::{ChainArgs, adopt, extend};
 use crate::tool;
-
-/// Where the time of a block goes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Parts {
-    /// Recovery of the senders from signatures, one after the other.
-    signatures: Duration,
-    /// Transactions and the calls around them.
-    execution: Duration,
-    /// State root, receipts root, transactions root, assembly.
-    root: Duration,
-}
 
 /// What one kind of blocks took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,9 +25,12 @@ struct Figures {
     gas: u64,
     /// `newPayload` and `forkchoiceUpdated` of all blocks.
     import: Duration,
-    parts: Parts,
+    /// The parts of it.
+    times: ImportTimes,
     /// Bytes that the chain took on disk, after its last flush.
     disk: u64,
+    /// Bytes of memory that the process had in use after the last block.
+    memory: Option<u64>,
     /// The same transactions on revm alone, without roots, all state in a hash map.
     limit: Duration,
 }
@@ -48,47 +40,51 @@ pub(super) fn run(
     args: &ChainArgs,
     blocks: u64,
     kinds: &[Kind],
-    dir: Option<&Path>,
+    known_senders: bool,
 ) -> eyre::Result<Report> {
     let mut rows = Vec::new();
     for kind in kinds {
         tool::note(&format!("{}: generating {} accounts", kind.name(), args.accounts));
-        let place = dir.map(Scratch::below).transpose()?;
-        let figures = measure(args, blocks, *kind, place.as_ref())?;
+        let figures = measure(args, blocks, *kind, known_senders)?;
         rows.push(row(*kind, blocks, &figures));
     }
-    let place = match dir {
-        Some(dir) => format!("one durable commit a block in {}", dir.display()),
-        None => "state in memory".into(),
-    };
     Ok(Report {
         title: format!(
-            "import of {blocks} full blocks of {} gas each, {} accounts, {place}",
-            args.gas_limit, args.accounts,
+            "import of {blocks} full blocks, gas limit {}, {} accounts, {}, senders {}",
+            args.gas_limit,
+            args.accounts,
+            args.place(),
+            if known_senders { "known" } else { "recovered" },
         ),
         columns: vec![
             "blocks of",
-            "txs/block",
-            "gas/block",
+            "txs a block",
+            "gas a block",
             "import ms",
             "Mgas/s",
+            "limit Mgas/s",
+            "of limit",
             "signatures",
             "execution",
             "roots",
-            "storing",
-            "disk kB/block",
-            "limit Mgas/s",
-            "of limit",
+            "disk",
+            "rest",
+            "disk kB a block",
+            "memory MB",
             "bottleneck",
         ],
         rows,
+        upright: true,
         notes: vec![
-            "Import is newPayload and forkchoiceUpdated of one block; the shares are of that time, \
-             each part measured alone, so that work that overlaps adds up to more than 100 %."
+            "Import is newPayload and forkchoiceUpdated of one block. Its shares are signatures; \
+             execution of the transactions; roots of state, receipts and transactions; disk, which \
+             is the journal with its syncs; and the rest, which is labels, pool and the bounds of \
+             memory."
                 .into(),
-            "The limit is revm alone on the same transactions: signatures known, all state in a \
-             hash map, no roots, nothing stored."
+            "The limit is revm alone on the same transactions: senders known, all state in a hash \
+             map, no roots, nothing stored."
                 .into(),
+            "Memory is the whole process's, the blocks and accounts of this bench included.".into(),
         ],
     })
 }
@@ -96,146 +92,92 @@ pub(super) fn run(
 fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
     let per_second = |time: Duration| figures.gas as f64 / time.as_secs_f64().max(1e-9) / 1e6;
     let share = |time: Duration| time.as_secs_f64() / figures.import.as_secs_f64().max(1e-9);
-    let Parts { signatures, execution, root } = figures.parts;
-    let storing = figures.import.saturating_sub(signatures + execution + root);
+    let ImportTimes { senders, execution, roots, storing, .. } = figures.times;
+    let rest = figures.import.saturating_sub(senders + execution + roots + storing);
     let parts = [
-        ("signatures", signatures),
+        ("signatures", senders),
         ("execution", execution),
-        ("roots", root),
-        ("storing", storing),
+        ("roots", roots),
+        ("disk", storing),
+        ("rest", rest),
     ];
     let bottleneck = parts.iter().max_by_key(|(_, time)| *time).map_or("", |(name, _)| *name);
-    vec![
+    let megabytes = |bytes: u64| Cell::Number(bytes as f64 / 1e6);
+    let mut row = vec![
         Cell::Text(kind.name().into()),
         Cell::Whole(figures.transactions / blocks),
         Cell::Whole(figures.gas / blocks),
         ms(figures.import / u32::try_from(blocks).unwrap_or(u32::MAX)),
         Cell::Number(per_second(figures.import)),
-        Cell::Share(share(signatures)),
-        Cell::Share(share(execution)),
-        Cell::Share(share(root)),
-        Cell::Share(share(storing)),
-        Cell::Number(figures.disk as f64 / blocks as f64 / 1e3),
         Cell::Number(per_second(figures.limit)),
         Cell::Share(per_second(figures.import) / per_second(figures.limit).max(1e-9)),
+    ];
+    row.extend(parts.iter().map(|(_, time)| Cell::Share(share(*time))));
+    row.extend([
+        Cell::Number(figures.disk as f64 / blocks as f64 / 1e3),
+        figures.memory.map_or(Cell::Text("-".into()), megabytes),
         Cell::Text(bottleneck.into()),
-    ]
-}
-
-/// A directory of a bench's own, which is removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn below(dir: &Path) -> eyre::Result<Self> {
-        let path = dir.join(format!("opal-bench-{}", std::process::id()));
-        let in_dir = || format!("--dir: {}", path.display());
-        std::fs::create_dir_all(dir).wrap_err_with(in_dir)?;
-        // One that is there already is somebody else's.
-        std::fs::create_dir(&path).wrap_err_with(in_dir)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tool::note(&format!("{} is left behind: {error}", self.0.display()));
-        }
-    }
-}
-
-/// Bytes of all files in a directory and below it.
-fn size_of(dir: &Path) -> std::io::Result<u64> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        sum += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
-    }
-    Ok(sum)
+    ]);
+    row
 }
 
 fn measure(
     args: &ChainArgs,
     blocks: u64,
     kind: Kind,
-    place: Option<&Scratch>,
+    known_senders: bool,
 ) -> eyre::Result<Figures> {
     let mut workload = args.workload()?;
     let made = make_blocks(&mut workload, blocks, kind)?;
 
-    let engine = match place {
-        Some(Scratch(dir)) => on_disk(&workload, dir)?,
-        None => in_memory(&workload)?,
-    };
-    let empty = place.map_or(Ok(0), |Scratch(dir)| size_of(dir))?;
-    let genesis = engine.head();
+    let engine = Host::open(&workload, args.dir.as_deref(), blocks)?;
+    let empty = engine.disk_bytes()?;
+    let before = engine.chain().import_times();
+    let spec = engine.chain().spec().clone();
     let mut figures = Figures::default();
-    for block in &made {
+    let mut parent = engine.head();
+    for block in made {
+        if known_senders {
+            fill_pool(&engine, &block)?;
+        }
         let began = Instant::now();
-        adopt(&engine, block)?;
+        adopt(&engine, &block)?;
         figures.import += began.elapsed();
         figures.gas += block.header().gas_used;
         figures.transactions += block.block.body.transactions.len() as u64;
-    }
-    engine.chain().wait_for_flush();
-    figures.disk = place.map_or(Ok(0), |Scratch(dir)| size_of(dir))?.saturating_sub(empty);
-    let spec = engine.chain().spec().clone();
-    let mut parent = genesis;
-    for block in made {
+        // Beside the import, so that both see the machine in the same state.
         let state = engine.chain().state_at(&parent.hash)?;
-        let (parts, senders) = parts_of(&spec, &engine, &parent, &block, &state)?;
-        figures.parts.signatures += parts.signatures;
-        figures.parts.execution += parts.execution;
-        figures.parts.root += parts.root;
-        figures.limit += limit_of(&spec, &block, &senders, &state)?;
+        let senders = engine.chain().stored(&block.hash).map(|stored| stored.senders.clone());
+        figures.limit += limit_of(&spec, &block, &senders.unwrap_or_default(), &state)?;
         parent = block;
     }
+    figures.times = engine.chain().import_times().since(&before);
+    figures.memory = resident_bytes();
+    figures.disk = engine.disk_bytes()?.saturating_sub(empty);
     Ok(figures)
+}
+
+/// Puts the transactions of a block into the pool.
+fn fill_pool(engine: &LocalEngine, block: &SealedBlock) -> eyre::Result<()> {
+    let transactions = block.block.body.transactions.iter().filter(|tx| !tx.is_deposit_tx());
+    let raw: Vec<_> = transactions.map(|tx| tx.encoded_2718().into()).collect();
+    Ok(engine
+        .chain()
+        .pool()
+        .add_raw_batch(&raw)
+        .into_iter()
+        .try_for_each(|added| added.map(drop))?)
 }
 
 /// Blocks of one kind, built on a chain of their own.
 fn make_blocks(workload: &mut Workload, blocks: u64, kind: Kind) -> eyre::Result<Vec<SealedBlock>> {
-    let builder = in_memory(workload)?;
+    let builder = Host::open(workload, None, blocks)?;
     (0..blocks)
         .map(|_| {
             let transactions = workload.transactions(kind)?;
             extend(&builder, workload.attributes(&builder.head(), &transactions, true))
         })
         .collect()
-}
-
-/// Executes a block once more, step by step.
-fn parts_of(
-    spec: &ChainSpec,
-    engine: &LocalEngine,
-    parent: &SealedBlock,
-    block: &SealedBlock,
-    state: &State,
-) -> eyre::Result<(Parts, Vec<Address>)> {
-    let transactions = &block.block.body.transactions;
-    let began = Instant::now();
-    let senders =
-        transactions.iter().map(|tx| tx.recover()).collect::<Result<Vec<Address>, _>>()?;
-    let signatures = began.elapsed();
-
-    let began = Instant::now();
-    let hashes = |number| engine.chain().ancestor_hash(parent.hash, number);
-    let input = BlockInput::from_block(&block.block);
-    let mut executor = BlockExecutor::new(spec, Parent::from(parent), input, state, &hashes)?;
-    for (tx, sender) in transactions.iter().zip(&senders) {
-        executor.transact(tx, *sender)?;
-    }
-    let execution = began.elapsed();
-
-    let began = Instant::now();
-    let executed = executor.finish()?;
-    let root = began.elapsed();
-    eyre::ensure!(
-        executed.block.hash == block.hash,
-        "executed again, the block came out otherwise"
-    );
-    Ok((Parts { signatures, execution, root }, senders))
 }
 
 /// The time that revm alone needs for a block's user transactions, with all that they read in a

@@ -50,6 +50,8 @@ pub(super) struct Report {
     /// Name of each column; the key in JSON.
     pub(super) columns: Vec<&'static str>,
     pub(super) rows: Vec<Vec<Cell>>,
+    /// Whether people see each row as a column, since there are more figures than rows.
+    pub(super) upright: bool,
     /// What to make of it.
     pub(super) notes: Vec<String>,
 }
@@ -59,11 +61,17 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let mut table = vec![self.columns.iter().map(ToString::to_string).collect::<Vec<_>>()];
         table.extend(self.rows.iter().map(|row| row.iter().map(Cell::text).collect()));
+        if self.upright {
+            table = (0..self.columns.len())
+                .map(|column| table.iter().filter_map(|row| row.get(column)).cloned().collect())
+                .collect();
+        }
+        let columns = table.first().map_or(0, Vec::len);
         let width = |column: usize| {
             table.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
         };
         let widths: Vec<usize> =
-            (0..self.columns.len()).map(|column| width(column).unwrap_or_default()).collect();
+            (0..columns).map(|column| width(column).unwrap_or_default()).collect();
         let mut out = format!("{}\n\n", self.title);
         for row in &table {
             let mut line = String::new();
@@ -107,17 +115,22 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_json_has_their_names() {
-        let report = Report {
+        let mut report = Report {
             title: "two rows".into(),
             columns: vec!["what", "ms", "share"],
             rows: vec![
                 vec![Cell::Text("a".into()), ms(Duration::from_micros(1_500)), Cell::Share(0.5)],
                 vec![Cell::Text("longer".into()), Cell::Number(250.0), Cell::Share(1.0)],
             ],
+            upright: false,
             notes: vec!["done".into()],
         };
         let expected =
             "two rows\n\nwhat     ms  share\na       1.5   50 %\nlonger  250  100 %\n\ndone";
+        assert_eq!(report.text(), expected);
+        report.upright = true;
+        let expected =
+            "two rows\n\nwhat      a  longer\nms      1.5     250\nshare  50 %   100 %\n\ndone";
         assert_eq!(report.text(), expected);
         let json: Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!(json["rows"][0]["ms"], 1.5);

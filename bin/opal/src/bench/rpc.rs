@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::host::{Host, resident_bytes};
 use super::report::{Cell, Report, ms};
 use super::workload::{Kind, Workload, balance_slot, token, transfer_call};
-use super::{ChainArgs, extend, in_memory};
+use super::{ChainArgs, extend};
 use crate::tool;
 
 /// How hard to ask.
@@ -39,7 +40,7 @@ pub(super) fn run(
 ) -> eyre::Result<Report> {
     let mut workload = args.workload()?;
     tool::note(&format!("generating {} accounts", args.accounts));
-    let engine = in_memory(&workload)?;
+    let engine = Host::open(&workload, args.dir.as_deref(), blocks)?;
     tool::note(&format!("building {blocks} blocks"));
     let mut pending = Vec::new();
     for _ in 0..blocks {
@@ -70,14 +71,29 @@ pub(super) fn run(
     runtime.block_on(server.stop());
     Ok(Report {
         title: format!(
-            "{} requests at a time over HTTP for {:.1} s each, {} accounts, {blocks} blocks",
+            "{} requests at a time over HTTP for {:.1} s each, {} accounts, {blocks} blocks, {}",
             load.connections,
             load.time.as_secs_f64(),
-            args.accounts
+            args.accounts,
+            args.place(),
         ),
-        columns: vec!["method", "requests", "per second", "median ms", "99 % ms", "most ms"],
+        columns: vec![
+            "method",
+            "requests",
+            "per second",
+            "median ms",
+            "99 % ms",
+            "most ms",
+            "memory MB",
+        ],
         rows,
-        notes: Vec::new(),
+        upright: false,
+        notes: vec![
+            "Memory is what the whole process has in use after the method was asked, this bench's \
+             own clients and accounts included: a growing figure would be requests that leave \
+             something behind."
+                .into(),
+        ],
     })
 }
 
@@ -156,5 +172,6 @@ fn row(name: &str, (latencies, time): (Vec<Duration>, Duration)) -> Vec<Cell> {
         at(50),
         at(99),
         at(100),
+        resident_bytes().map_or(Cell::Text("-".into()), |bytes| Cell::Number(bytes as f64 / 1e6)),
     ]
 }

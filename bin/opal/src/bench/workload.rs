@@ -21,10 +21,14 @@ const BLOCK_TIME: u64 = 2;
 const DEPOSIT_GAS: u64 = 1_000_000;
 const TOKEN: Address = Address::repeat_byte(0xee);
 const STORAGE: Address = Address::repeat_byte(0xdd);
+const COMPUTE: Address = Address::repeat_byte(0xcc);
 /// Slots that one transaction of [`Kind::Storage`] writes.
 const SLOTS: u64 = 40;
 /// Bytes of code that one transaction of [`Kind::Create`] deploys.
 const CREATED_BYTES: u16 = 1_024;
+
+/// Gas of one transaction of [`Kind::Compute`].
+const COMPUTE_GAS: u64 = 1_000_000;
 
 /// What the transactions of a block do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,11 +41,14 @@ pub(super) enum Kind {
     Storage,
     /// A contract of 1 kB.
     Create,
+    /// A million gas of arithmetic and hashes, which changes nothing.
+    Compute,
 }
 
 impl Kind {
     /// All kinds, in the order of the tables.
-    pub(super) const ALL: [Self; 4] = [Self::Transfer, Self::Erc20, Self::Storage, Self::Create];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Transfer, Self::Erc20, Self::Storage, Self::Create, Self::Compute];
 
     /// Name in tables.
     pub(super) const fn name(self) -> &'static str {
@@ -50,6 +57,7 @@ impl Kind {
             Self::Erc20 => "ERC-20 transfers",
             Self::Storage => "storage writes",
             Self::Create => "contract creations",
+            Self::Compute => "computation",
         }
     }
 
@@ -60,6 +68,7 @@ impl Kind {
             Self::Erc20 => 40_000,
             Self::Storage => 30_000 + SLOTS * 22_500,
             Self::Create => 400_000,
+            Self::Compute => COMPUTE_GAS,
         }
     }
 }
@@ -114,6 +123,7 @@ impl Workload {
         let code = |code: Vec<u8>| GenesisAccount::default().with_code(Some(code.into()));
         alloc.insert(TOKEN, code(token_code()).with_storage(Some(balances)));
         alloc.insert(STORAGE, code(storage_code()));
+        alloc.insert(COMPUTE, code(compute_code()));
         alloc.insert(predeploys::L1_BLOCK, l1_block());
         for (address, bytes) in [
             (eip4788::BEACON_ROOTS_ADDRESS, &eip4788::BEACON_ROOTS_CODE),
@@ -155,6 +165,7 @@ impl Workload {
                 (TxKind::Call(STORAGE), first.to_be_bytes_vec().into(), U256::ZERO)
             }
             Kind::Create => (TxKind::Create, init_code(), U256::ZERO),
+            Kind::Compute => (TxKind::Call(COMPUTE), Bytes::new(), U256::ZERO),
         };
         let (signer, nonce) = (&self.senders[index], &mut self.nonces[index]);
         let tx = TxEip1559 {
@@ -306,6 +317,20 @@ fn storage_code() -> Vec<u8> {
     ));
     code.push(SLOTS as u8);
     code.extend([0x11, 0x60, loop_start, 0x57, 0x00]); // counter < SLOTS: again
+    code
+}
+
+/// Squares, adds and hashes until little gas is left.
+fn compute_code() -> Vec<u8> {
+    let mut code = hex!("5f5b").to_vec(); // a number, loop
+    for _ in 0..8 {
+        code.extend(hex!("800260030180600c1c18")); // squared plus 3, mixed with its own bits
+    }
+    code.extend(hex!(
+        "5f5260205f20" // its hash
+        "5a61138810" // gas left above 5,000
+        "60015700" // again
+    ));
     code
 }
 

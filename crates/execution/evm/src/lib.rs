@@ -72,6 +72,6 @@ pub use spec::{ChainSpec, L1Rules, L2Rules, Rules, SpecError};
 pub use state::{Account, AccountProof, State, StateError, StorageProof};
 pub use trie::source::{NoSource, Place, Preimages, Record, TrieSink, TrieSource};
 pub use tx_env::tx_env;
-pub use verify::{HeaderField, execute_block};
+pub use verify::{HeaderField, execute_block, execute_block_watched};
 #[cfg(feature = "std")]
 pub use witness::{ExecutionWitness, execution_witness};

@@ -97,11 +97,14 @@ pub fn execute_block(
     state: &State,
     hashes: BlockHashes<'_>,
 ) -> Result<ExecutedBlock, BlockError> {
-    run_block(spec, parent, block, senders, state, hashes, |_| ())
+    execute_block_watched(spec, parent, block, senders, state, hashes, |_| ())
 }
 
-/// [`execute_block`] that shows the executor after the last transaction.
-pub(crate) fn run_block(
+/// [`execute_block`] that shows the executor after the last transaction, before the roots.
+///
+/// # Errors
+/// As [`execute_block`].
+pub fn execute_block_watched(
     spec: &ChainSpec,
     parent: Parent<'_>,
     block: &Block,

@@ -19,7 +19,7 @@ use revm::bytecode::Bytecode;
 
 use crate::executor::{BlockHashes, ExecutedBlock};
 use crate::state::bytecode;
-use crate::verify::run_block;
+use crate::verify::execute_block_watched;
 use crate::{BlockError, ChainSpec, Parent, State, StateError, TrieSource};
 
 /// What executing a block looked at.
@@ -58,12 +58,20 @@ pub fn execution_witness(
         hashes(number)
     };
     let mut keys = BTreeSet::new();
-    let executed = run_block(spec, parent, block, senders, &blank, &recorded_hashes, |executor| {
-        for (address, slots) in executor.used() {
-            keys.insert(Bytes::copy_from_slice(address.as_slice()));
-            keys.extend(slots.map(|slot| Bytes::from(slot.to_be_bytes::<32>())));
-        }
-    })?;
+    let executed = execute_block_watched(
+        spec,
+        parent,
+        block,
+        senders,
+        &blank,
+        &recorded_hashes,
+        |executor| {
+            for (address, slots) in executor.used() {
+                keys.insert(Bytes::copy_from_slice(address.as_slice()));
+                keys.extend(slots.map(|slot| Bytes::from(slot.to_be_bytes::<32>())));
+            }
+        },
+    )?;
     let recorded = recorder.recorded();
     let witness = ExecutionWitness {
         nodes: recorded.nodes.values().cloned().collect(),

@@ -6,9 +6,11 @@ mod history;
 #[cfg(test)]
 mod kill_tests;
 mod store;
+mod times;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Instant;
 
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
@@ -27,6 +29,8 @@ use durable::Durable;
 pub use durable::{DEFAULT_HISTORY, StorageConfig};
 pub use store::StoredBlock;
 use store::{Store, Transition};
+pub use times::ImportTimes;
+use times::Times;
 
 /// Limits of the chain store.
 #[derive(Clone, Debug)]
@@ -139,6 +143,7 @@ pub struct Chain {
     pool: TxPool,
     da_limits: DaLimits,
     events: broadcast::Sender<ChainEvent>,
+    times: Times,
 }
 
 type StoredWithState = (StoredBlock, State);
@@ -213,6 +218,7 @@ impl Chain {
             pool: TxPool::new(config.pool, head),
             da_limits: DaLimits::default(),
             events,
+            times: Times::default(),
         });
         Ok((chain, recovered))
     }
@@ -258,6 +264,11 @@ impl Chain {
     /// Limits on the L1 data of blocks that are built here.
     pub const fn da_limits(&self) -> &DaLimits {
         &self.da_limits
+    }
+
+    /// Where the time of imports went so far.
+    pub fn import_times(&self) -> ImportTimes {
+        self.times.get()
     }
 
     /// Events from now on. A receiver that falls too far behind gets
@@ -353,16 +364,28 @@ impl Chain {
         senders: &[Address],
         state: &State,
     ) -> Result<ExecutedBlock, ChainError> {
+        self.execute_watched(parent, block, senders, state, || ())
+    }
+
+    /// [`Chain::execute`], which calls `before_roots` when all transactions are executed.
+    fn execute_watched(
+        &self,
+        parent: B256,
+        block: &Block,
+        senders: &[Address],
+        state: &State,
+        before_roots: impl FnOnce(),
+    ) -> Result<ExecutedBlock, ChainError> {
         let header = self.header_by_hash(&parent).ok_or(ChainError::UnknownParent(parent))?;
         let parent = Parent { hash: parent, header: &header };
         let hashes = |number| self.ancestor_hash(parent.hash, number);
-        opal_evm::execute_block(&self.spec, parent, block, senders, state, &hashes).map_err(
-            |error| match error {
+        let watch = |_: &_| before_roots();
+        opal_evm::execute_block_watched(&self.spec, parent, block, senders, state, &hashes, watch)
+            .map_err(|error| match error {
                 BlockError::State(error) => ChainError::State(error.to_string()),
                 BlockError::Evm(error) => ChainError::State(error),
                 error => ChainError::InvalidBlock(error.to_string()),
-            },
-        )
+            })
     }
 
     /// Remembers a block that was built here, so that importing it costs nothing.
@@ -416,13 +439,26 @@ impl Chain {
         if !self.read().contains(&parent) {
             return Err(ChainError::UnknownParent(parent));
         }
-        let senders = self.senders(block)?;
         let state = self.ensure_state(parent)?;
-        let executed = self.execute(parent, &block.block, &senders, &state)?;
+        let began = Instant::now();
+        let senders = self.senders(block)?;
+        let recovered = Instant::now();
+        let mut executed_at = recovered;
+        let watch = || executed_at = Instant::now();
+        let executed = self.execute_watched(parent, &block.block, &senders, &state, watch)?;
         let (stored, state) = self.stored_block(executed, senders)?;
+        let hashed = Instant::now();
         self.journal_block(&stored)?;
         self.make_durable()?;
+        let stored_at = Instant::now();
         self.write().insert(stored, state);
+        self.times.add(|times| {
+            times.blocks += 1;
+            times.senders += recovered - began;
+            times.execution += executed_at - recovered;
+            times.roots += hashed - executed_at;
+            times.storing += stored_at - hashed;
+        });
         Ok(())
     }
 
@@ -461,7 +497,9 @@ impl Chain {
             None => Ok(None),
         };
         let (safe, finalized) = (label(safe)?, label(finalized)?);
+        let began = Instant::now();
         self.journal_change(&change, safe.as_ref(), finalized.as_ref())?;
+        self.times.add(|times| times.storing += began.elapsed());
         {
             let mut store = self.write();
             store.apply(&change);

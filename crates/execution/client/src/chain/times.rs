@@ -1,0 +1,48 @@
+//! Where the time of imports goes.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Clock time that a chain has spent on blocks that came from elsewhere, since it was opened. What
+/// is not in here of a block's time goes into labels, the pool, and keeping memory in bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportTimes {
+    /// Blocks that were executed.
+    pub blocks: u64,
+    /// Recovering the senders of their transactions.
+    pub senders: Duration,
+    /// The transactions, and the calls before them.
+    pub execution: Duration,
+    /// The calls after the transactions, all roots, the header's comparison.
+    pub roots: Duration,
+    /// Writing blocks and labels into the journal, and waiting for the disk; nothing in memory.
+    pub storing: Duration,
+}
+
+impl ImportTimes {
+    /// What was added since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            blocks: self.blocks.saturating_sub(before.blocks),
+            senders: self.senders.saturating_sub(before.senders),
+            execution: self.execution.saturating_sub(before.execution),
+            roots: self.roots.saturating_sub(before.roots),
+            storing: self.storing.saturating_sub(before.storing),
+        }
+    }
+}
+
+/// The sums, as they grow.
+#[derive(Debug, Default)]
+pub(super) struct Times(Mutex<ImportTimes>);
+
+impl Times {
+    pub(super) fn add(&self, add: impl FnOnce(&mut ImportTimes)) {
+        add(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn get(&self) -> ImportTimes {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -36,7 +36,7 @@ enum Command {
         #[command(flatten)]
         chain: ChainArgs,
         /// Blocks of each kind.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value = "10", value_parser = count)]
         blocks: u64,
         /// What the transactions do; all kinds if not given.
         #[arg(long, value_enum, value_delimiter = ',')]
@@ -50,7 +50,7 @@ enum Command {
         #[command(flatten)]
         chain: ChainArgs,
         /// Blocks to build.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value = "10", value_parser = count)]
         blocks: u64,
     },
     /// Ask for calls, logs and proofs over HTTP.
@@ -58,7 +58,7 @@ enum Command {
         #[command(flatten)]
         chain: ChainArgs,
         /// Length of the chain that logs are searched in, in blocks.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value = "10k", value_parser = count)]
         blocks: u64,
         /// Requests under way at the same time.
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]

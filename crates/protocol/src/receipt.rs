@@ -36,13 +36,22 @@ impl Receipt {
     /// The nonce is written whenever it is set; a caller that computes a pre-Canyon receipts root
     /// uses [`Receipt::for_receipts_root`] first.
     pub fn encode_2718(&self, out: &mut dyn BufMut) {
+        self.encode_2718_with(&self.bloom(), self.deposit_nonce, out);
+    }
+
+    /// The encoding that enters the receipts root, given the bloom filter over the logs: see
+    /// [`Receipt::for_receipts_root`].
+    pub fn encode_for_receipts_root(&self, bloom: &Bloom, out: &mut dyn BufMut) {
+        self.encode_2718_with(bloom, self.nonce_for_receipts_root(), out);
+    }
+
+    fn encode_2718_with(&self, bloom: &Bloom, deposit_nonce: Option<u64>, out: &mut dyn BufMut) {
         let ty = self.tx_type as u8;
         if ty != 0 {
             out.put_u8(ty);
         }
-        let bloom = self.bloom();
         let deposit = ty == DEPOSIT_TX_TYPE;
-        let nonce = self.deposit_nonce.filter(|_| deposit);
+        let nonce = deposit_nonce.filter(|_| deposit);
         let version = self.deposit_receipt_version.filter(|_| deposit);
         let payload_length = self.success.length()
             + self.cumulative_gas_used.length()
@@ -105,11 +114,11 @@ impl Receipt {
     /// The form that enters the receipts root: between Regolith and Canyon the root was computed
     /// without the deposit nonce, a quirk that consensus keeps.
     pub fn for_receipts_root(&self) -> Self {
-        let mut receipt = self.clone();
-        if receipt.deposit_receipt_version.is_none() {
-            receipt.deposit_nonce = None;
-        }
-        receipt
+        Self { deposit_nonce: self.nonce_for_receipts_root(), ..self.clone() }
+    }
+
+    fn nonce_for_receipts_root(&self) -> Option<u64> {
+        self.deposit_nonce.filter(|_| self.deposit_receipt_version.is_some())
     }
 }
 

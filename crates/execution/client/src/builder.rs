@@ -121,6 +121,8 @@ pub(crate) fn build(
     let mut executor = BlockExecutor::new(spec, parent.into(), input, state, &hashes)
         .map_err(|error| BuildError::State(error.to_string()))?;
     let mut senders = Vec::with_capacity(forced.len());
+    let named: Vec<Address> = forced.iter().map(|(_, sender)| *sender).collect();
+    executor.read_ahead(forced.iter().map(|(tx, _)| tx), &named);
     for (index, (tx, sender)) in forced.iter().enumerate() {
         executor.transact(tx, *sender).map_err(|error| match error.is_fatal() {
             true => BuildError::State(error.to_string()),

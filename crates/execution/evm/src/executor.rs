@@ -2,6 +2,7 @@
 
 mod simulate;
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -11,9 +12,8 @@ use alloy_eips::Encodable2718;
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_eips::eip4895::Withdrawals;
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
-use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, hex};
+use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, U256, hex};
 use alloy_trie::EMPTY_ROOT_HASH;
-use alloy_trie::root::{ordered_trie_root_encoded, ordered_trie_root_with_encoder};
 use opal_protocol::predeploys::{
     BEACON_ROOTS, CREATE2_DEPLOYER, HISTORY_STORAGE, L2_TO_L1_MESSAGE_PASSER,
 };
@@ -26,8 +26,11 @@ use revm::primitives::hardfork::SpecId;
 
 use crate::handler::{self, BlockDb, EvmResult, L2Tx, OpalEvm};
 use crate::header::{next_base_fee, next_excess_blob_gas};
+use crate::keccak::hash_all;
 use crate::l1_fee::{DataSize, L1FeeParams};
 use crate::requests;
+use crate::trie::jobs::{Job, one_by_one};
+use crate::trie::ordered::ordered_root;
 use crate::tx_env::tx_env;
 use crate::{BlockError, BlockInput, ChainSpec, Parent, State, StateError, TxError};
 pub use simulate::Simulation;
@@ -97,6 +100,50 @@ impl core::fmt::Debug for BlockExecutor<'_> {
             .field("gas_used", &self.gas_used)
             .finish_non_exhaustive()
     }
+}
+
+/// Transactions from which on the roots of lists are a job beside the state root.
+const MANY_TRANSACTIONS: usize = 64;
+
+/// What a header says of the lists of a block.
+struct ListRoots {
+    transactions: B256,
+    receipts: B256,
+    bloom: Bloom,
+}
+
+impl ListRoots {
+    /// For these receipts, and transactions as the EIP-2718 encodes them.
+    fn of(receipts: &[Receipt], transactions: &[Vec<u8>]) -> Self {
+        let blooms = blooms(receipts);
+        let with_bloom: Vec<(&Receipt, &Bloom)> = receipts.iter().zip(&blooms).collect();
+        Self {
+            transactions: ordered_root(transactions, |tx, out| out.extend_from_slice(tx)),
+            receipts: ordered_root(&with_bloom, |(receipt, bloom), out| {
+                receipt.encode_for_receipts_root(bloom, out);
+            }),
+            bloom: blooms.iter().fold(Bloom::ZERO, |all, bloom| all | *bloom),
+        }
+    }
+}
+
+/// The bloom filter of each receipt.
+fn blooms(receipts: &[Receipt]) -> Vec<Bloom> {
+    let logs = || receipts.iter().flat_map(|receipt| &receipt.logs);
+    let inputs: Vec<&[u8]> = logs()
+        .flat_map(|log| {
+            let topics = log.topics().iter().map(|topic| topic.as_slice());
+            core::iter::once(log.address.as_slice()).chain(topics)
+        })
+        .collect();
+    let mut hashes = hash_all(&inputs).into_iter();
+    let of_receipt = |receipt: &Receipt| {
+        let inputs = receipt.logs.iter().map(|log| 1 + log.topics().len()).sum();
+        let mut bloom = Bloom::ZERO;
+        hashes.by_ref().take(inputs).for_each(|hash| bloom.accrue(BloomInput::Hash(hash)));
+        bloom
+    };
+    receipts.iter().map(of_receipt).collect()
 }
 
 /// The EVM's settings for a block.
@@ -263,6 +310,20 @@ impl<'a> BlockExecutor<'a> {
         }
     }
 
+    /// Reads the accounts that transactions name before these are executed, which changes nothing
+    /// but the time that they take. Not for an executor over a witness: a transaction that fails
+    /// early does not look at its recipient, which need not be in the witness then.
+    pub fn read_ahead<'t>(
+        &mut self,
+        transactions: impl Iterator<Item = &'t TxEnvelope>,
+        senders: &[Address],
+    ) {
+        let addresses: Vec<Address> =
+            transactions.filter_map(Transaction::to).chain(senders.iter().copied()).collect();
+        let BlockDb { state, reads, .. } = &mut self.evm.ctx.journaled_state.database;
+        reads.read_ahead(state, &addresses);
+    }
+
     /// Executes a transaction on top of those before it.
     ///
     /// # Errors
@@ -371,7 +432,16 @@ impl<'a> BlockExecutor<'a> {
         let l1_fees = handler::known_fees(&self.evm);
         let changes = self.evm.ctx.journal_mut().finalize();
         let BlockDb { state, reads, .. } = &self.evm.ctx.journaled_state.database;
-        let state = state.apply_read(changes, reads)?;
+        let (receipts, encoded) = (&self.receipts, &self.encoded);
+        let run = if receipts.len() >= MANY_TRANSACTIONS { state.jobs() } else { one_by_one };
+        let (mut lists, mut applied) = (None, None);
+        let of_lists = || lists = Some(ListRoots::of(receipts, encoded));
+        let of_state = || applied = Some(state.apply_read(changes, reads));
+        run(alloc::vec![Box::new(of_lists) as Job<'_>, Box::new(of_state)]);
+        let (Some(lists), Some(state)) = (lists, applied) else {
+            return Err(BlockError::Evm("a job was not run".to_string()));
+        };
+        let state = state?;
 
         let isthmus = self.spec.is_active(Hardfork::Isthmus, time);
         let withdrawals_root = match &self.input.withdrawals {
@@ -387,20 +457,14 @@ impl<'a> BlockExecutor<'a> {
             // From Jovian on, OP chains keep the DA footprint in this field.
             if self.fork.is_some() { self.da_footprint } else { self.blob_gas_used },
         );
-        let receipts_root =
-            ordered_trie_root_with_encoder(&self.receipts, |receipt: &Receipt, out| {
-                receipt.for_receipts_root().encode_2718(out);
-            });
-        let logs_bloom =
-            self.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
         let header = Header {
             parent_hash: self.parent.hash,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.input.beneficiary,
             state_root: state.root(),
-            transactions_root: ordered_trie_root_encoded(&self.encoded),
-            receipts_root,
-            logs_bloom,
+            transactions_root: lists.transactions,
+            receipts_root: lists.receipts,
+            logs_bloom: lists.bloom,
             difficulty: U256::ZERO,
             number: self.number(),
             gas_limit: self.input.gas_limit,

@@ -36,6 +36,7 @@ mod handler;
 pub mod header;
 pub mod input;
 pub mod inspect;
+mod keccak;
 pub mod l1_fee;
 mod precompiles;
 mod probe;
@@ -72,6 +73,6 @@ pub use spec::{ChainSpec, L1Rules, L2Rules, Rules, SpecError};
 pub use state::{Account, AccountProof, State, StateError, StorageProof};
 pub use trie::source::{NoSource, Place, Preimages, Record, TrieSink, TrieSource};
 pub use tx_env::tx_env;
-pub use verify::{HeaderField, execute_block, execute_block_watched};
+pub use verify::{HeaderField, execute_block, execute_block_ahead};
 #[cfg(feature = "std")]
 pub use witness::{ExecutionWitness, execution_witness};

@@ -1,10 +1,17 @@
 //! What a block read of the state before it, so that the block's changes need not look again.
 
+use alloc::vec::Vec;
+
 use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, B256, U256, keccak256};
 
+use crate::keccak::hash_all;
 use crate::state::slot_key;
+use crate::trie::jobs::{self, one_by_one};
 use crate::{Account, State, StateError};
+
+/// Accounts that one job reads ahead.
+const READ_AT_ONCE: usize = 64;
 
 /// Accounts and slots of one state, with their keys in the trie, which take a hash each.
 #[derive(Debug, Default)]
@@ -25,6 +32,38 @@ impl Reads {
     /// What was read of an account.
     pub(crate) fn get(&self, address: &Address) -> Option<&Read> {
         self.0.get(address)
+    }
+
+    /// Reads accounts before they are asked for, in jobs if they are many. One that
+    /// cannot be read is left to whoever asks for it.
+    pub(crate) fn read_ahead(&mut self, state: &State, addresses: &[Address]) {
+        let mut ahead: Vec<(Address, B256, Option<Account>)> = addresses
+            .iter()
+            .filter(|address| !self.0.contains_key(*address))
+            .map(|address| (*address, B256::ZERO, None))
+            .collect();
+        ahead.sort_unstable_by_key(|(address, ..)| *address);
+        ahead.dedup_by_key(|(address, ..)| *address);
+        let run = if ahead.len() >= jobs::MANY { state.jobs() } else { one_by_one };
+        let mut parts: Vec<_> = ahead.chunks_mut(READ_AT_ONCE).map(|part| (part, 0)).collect();
+        // The work itself has no errors.
+        let _ = jobs::each(&mut parts, run, |(part, read)| {
+            let messages: Vec<&[u8]> = part.iter().map(|(address, ..)| &address[..]).collect();
+            let keys = hash_all(&messages);
+            for ((_, key, account), hash) in part.iter_mut().zip(keys) {
+                *key = hash;
+                let Ok(found) = state.account_at(key) else { return Ok(()) };
+                *account = found;
+                *read += 1;
+            }
+            Ok(())
+        });
+        for (part, read) in parts {
+            for (address, key, account) in part.iter_mut().take(read) {
+                let read = Read { key: *key, account: account.take(), slots: HashMap::default() };
+                self.0.insert(*address, read);
+            }
+        }
     }
 
     /// An account, from `state` when it is asked for first.

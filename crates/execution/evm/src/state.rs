@@ -119,6 +119,11 @@ impl State {
         Self { accounts, source, run: one_by_one }
     }
 
+    /// How jobs are run.
+    pub(crate) const fn jobs(&self) -> RunJobs {
+        self.run
+    }
+
     /// The same state, large changes of which are made by jobs that `run` is given, as are those of
     /// all states that come of it. Without this they are made one by one; the result is the same.
     #[must_use]

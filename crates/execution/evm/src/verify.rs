@@ -97,21 +97,52 @@ pub fn execute_block(
     state: &State,
     hashes: BlockHashes<'_>,
 ) -> Result<ExecutedBlock, BlockError> {
-    execute_block_watched(spec, parent, block, senders, state, hashes, |_| ())
+    run_block(spec, parent, block, senders, state, hashes, |_, _| ())
 }
 
-/// [`execute_block`] that shows the executor after the last transaction, before the roots.
+/// How far a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Before the first transaction.
+    Begun,
+    /// After the last transaction, before the roots.
+    Executed,
+}
+
+/// [`execute_block`] on a state that has all accounts, of which those that the transactions name
+/// are read ahead. Calls `executed` after the last transaction, before the roots.
 ///
 /// # Errors
 /// As [`execute_block`].
-pub fn execute_block_watched(
+pub fn execute_block_ahead(
     spec: &ChainSpec,
     parent: Parent<'_>,
     block: &Block,
     senders: &[Address],
     state: &State,
     hashes: BlockHashes<'_>,
-    watch: impl FnOnce(&BlockExecutor<'_>),
+    executed: impl FnOnce(),
+) -> Result<ExecutedBlock, BlockError> {
+    let mut executed = Some(executed);
+    run_block(spec, parent, block, senders, state, hashes, |stage, executor| match stage {
+        Stage::Begun => executor.read_ahead(block.body.transactions.iter(), senders),
+        Stage::Executed => {
+            if let Some(executed) = executed.take() {
+                executed();
+            }
+        }
+    })
+}
+
+/// [`execute_block`] that shows the executor at each stage.
+pub(crate) fn run_block(
+    spec: &ChainSpec,
+    parent: Parent<'_>,
+    block: &Block,
+    senders: &[Address],
+    state: &State,
+    hashes: BlockHashes<'_>,
+    mut watch: impl FnMut(Stage, &mut BlockExecutor<'_>),
 ) -> Result<ExecutedBlock, BlockError> {
     if senders.len() != block.body.transactions.len() {
         return Err(BlockError::Senders {
@@ -122,6 +153,7 @@ pub fn execute_block_watched(
     check_before(spec, parent, block)?;
     let input = BlockInput::from_block(block);
     let mut executor = BlockExecutor::new(spec, parent, input, state, hashes)?;
+    watch(Stage::Begun, &mut executor);
     for (index, (tx, sender)) in block.body.transactions.iter().zip(senders).enumerate() {
         executor.transact(tx, *sender).map_err(|error| match error {
             // Not the block's fault.
@@ -130,7 +162,7 @@ pub fn execute_block_watched(
             error => BlockError::Transaction { index, error },
         })?;
     }
-    watch(&executor);
+    watch(Stage::Executed, &mut executor);
     let executed = executor.finish()?;
     compare(&block.header, executed.block.header())?;
     Ok(executed)

@@ -19,8 +19,8 @@ use revm::bytecode::Bytecode;
 
 use crate::executor::{BlockHashes, ExecutedBlock};
 use crate::state::bytecode;
-use crate::verify::execute_block_watched;
-use crate::{BlockError, ChainSpec, Parent, State, StateError, TrieSource};
+use crate::verify::{Stage, run_block};
+use crate::{BlockError, BlockExecutor, ChainSpec, Parent, State, StateError, TrieSource};
 
 /// What executing a block looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,20 +58,16 @@ pub fn execution_witness(
         hashes(number)
     };
     let mut keys = BTreeSet::new();
-    let executed = execute_block_watched(
-        spec,
-        parent,
-        block,
-        senders,
-        &blank,
-        &recorded_hashes,
-        |executor| {
-            for (address, slots) in executor.used() {
-                keys.insert(Bytes::copy_from_slice(address.as_slice()));
-                keys.extend(slots.map(|slot| Bytes::from(slot.to_be_bytes::<32>())));
-            }
-        },
-    )?;
+    let watch = |stage, executor: &mut BlockExecutor<'_>| {
+        if stage != Stage::Executed {
+            return;
+        }
+        for (address, slots) in executor.used() {
+            keys.insert(Bytes::copy_from_slice(address.as_slice()));
+            keys.extend(slots.map(|slot| Bytes::from(slot.to_be_bytes::<32>())));
+        }
+    };
+    let executed = run_block(spec, parent, block, senders, &blank, &recorded_hashes, watch)?;
     let recorded = recorder.recorded();
     let witness = ExecutionWitness {
         nodes: recorded.nodes.values().cloned().collect(),

@@ -379,13 +379,21 @@ impl Chain {
         let header = self.header_by_hash(&parent).ok_or(ChainError::UnknownParent(parent))?;
         let parent = Parent { hash: parent, header: &header };
         let hashes = |number| self.ancestor_hash(parent.hash, number);
-        let watch = |_: &_| before_roots();
-        opal_evm::execute_block_watched(&self.spec, parent, block, senders, state, &hashes, watch)
-            .map_err(|error| match error {
-                BlockError::State(error) => ChainError::State(error.to_string()),
-                BlockError::Evm(error) => ChainError::State(error),
-                error => ChainError::InvalidBlock(error.to_string()),
-            })
+        let spec = &self.spec;
+        let executed = opal_evm::execute_block_ahead(
+            spec,
+            parent,
+            block,
+            senders,
+            state,
+            &hashes,
+            before_roots,
+        );
+        executed.map_err(|error| match error {
+            BlockError::State(error) => ChainError::State(error.to_string()),
+            BlockError::Evm(error) => ChainError::State(error),
+            error => ChainError::InvalidBlock(error.to_string()),
+        })
     }
 
     /// Remembers a block that was built here, so that importing it costs nothing.

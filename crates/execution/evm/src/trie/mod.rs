@@ -15,8 +15,10 @@
 //! it, by its [`Place`] there. What was fetched once stays in memory until it is
 //! [swept](persist::Sweep).
 
+mod commit;
 pub mod jobs;
 mod node;
+pub(crate) mod ordered;
 pub mod persist;
 pub(crate) mod record;
 mod rlp;
@@ -238,7 +240,7 @@ impl<V: Leaf> Trie<V> {
     /// When a node is malformed, which none is that was built here.
     pub fn commit(&mut self) -> Result<B256, StateError> {
         if let Some(root) = &mut self.root {
-            rlp::commit(root, &mut Vec::with_capacity(600))?;
+            commit::commit(root, &mut commit::Batch::default())?;
         }
         self.root().ok_or(StateError::Uncommitted)
     }

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use alloy_primitives::keccak256;
 use alloy_rlp::{Decodable, EMPTY_STRING_CODE, Encodable, Header};
 use alloy_trie::Nibbles;
 use alloy_trie::nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode, TrieNode};
@@ -16,31 +15,7 @@ use super::source::Place;
 use crate::StateError;
 
 /// First byte of a hash as an RLP string.
-const HASH_CODE: u8 = 0xa0;
-
-/// Computes the references of all changed nodes below `link`. `scratch` is a buffer to reuse.
-pub(super) fn commit<V: Leaf>(link: &mut Link<V>, scratch: &mut Vec<u8>) -> Result<(), StateError> {
-    if link.reference != Reference::Unknown {
-        return Ok(());
-    }
-    // A changed node belongs to nobody else, unless a snapshot was taken before it was hashed.
-    let node = Arc::make_mut(link);
-    match &mut node.kind {
-        Kind::Unresolved(_) => {}
-        Kind::Leaf(leaf) => leaf.value.commit()?,
-        Kind::Extension(extension) => commit(&mut extension.child, scratch)?,
-        Kind::Branch(children) => {
-            for child in children.iter_mut().flatten() {
-                commit(child, scratch)?;
-            }
-        }
-    }
-    scratch.clear();
-    encode(&node.kind, scratch)?;
-    node.reference =
-        if scratch.len() < 32 { Reference::Short } else { Reference::Hash(keccak256(&scratch)) };
-    Ok(())
-}
+pub(super) const HASH_CODE: u8 = 0xa0;
 
 /// Appends the RLP of a node whose children are hashed.
 pub(super) fn encode<V: Leaf>(kind: &Kind<V>, out: &mut Vec<u8>) -> Result<(), StateError> {
@@ -55,7 +30,7 @@ pub(super) fn encode<V: Leaf>(kind: &Kind<V>, out: &mut Vec<u8>) -> Result<(), S
         Kind::Extension(extension) => {
             let mut child = Vec::with_capacity(33);
             encode_reference(&extension.child, &mut child)?;
-            ExtensionNodeRef::new(&extension.path, &child).encode(out);
+            encode_extension(&extension.path, &child, out);
         }
         Kind::Branch(children) => {
             // The payload is written where it goes if its header takes three bytes, as it does
@@ -78,8 +53,29 @@ pub(super) fn encode<V: Leaf>(kind: &Kind<V>, out: &mut Vec<u8>) -> Result<(), S
     Ok(())
 }
 
+/// Appends the RLP of an extension whose child is referred to by `child`.
+pub(super) fn encode_extension(path: &Nibbles, child: &[u8], out: &mut Vec<u8>) {
+    ExtensionNodeRef::new(path, child).encode(out);
+}
+
+/// Bytes that a parent writes for a child.
+pub(super) fn reference_length<V: Leaf>(link: &Link<V>) -> Result<usize, StateError> {
+    match &link.reference {
+        Reference::Unknown => Err(StateError::Uncommitted),
+        Reference::Hash(_) => Ok(33),
+        Reference::Short => {
+            let mut rlp = Vec::with_capacity(32);
+            encode(&link.kind, &mut rlp)?;
+            Ok(rlp.len())
+        }
+    }
+}
+
 /// Appends what a parent writes for a child.
-fn encode_reference<V: Leaf>(link: &Link<V>, out: &mut Vec<u8>) -> Result<(), StateError> {
+pub(super) fn encode_reference<V: Leaf>(
+    link: &Link<V>,
+    out: &mut Vec<u8>,
+) -> Result<(), StateError> {
     match &link.reference {
         Reference::Unknown => Err(StateError::Uncommitted),
         Reference::Hash(hash) => {

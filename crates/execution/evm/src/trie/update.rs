@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
+use super::commit::{Batch, commit};
 use super::jobs::RunJobs;
 use super::node::{
     ExtensionNode, INVALID, Kind, LeafNode, Link, Node, full_key, nibble, open, rest,
 };
 use super::source::TrieSource;
-use super::{Leaf, jobs, rlp};
+use super::{Leaf, jobs};
 use crate::StateError;
 
 /// A key with its new value; `None` removes it.
@@ -123,7 +124,7 @@ pub(super) fn update_and_commit<V: Leaf>(
     jobs::each(&mut tasks, run, |(child, part)| {
         update(child, part, 1, source)?;
         match child {
-            Some(child) => rlp::commit(child, &mut Vec::with_capacity(600)),
+            Some(child) => commit(child, &mut Batch::default()),
             None => Ok(()),
         }
     })?;

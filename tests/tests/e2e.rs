@@ -319,7 +319,7 @@ fn a_rollup_with_a_data_directory_survives_kill_nine_and_a_full_disk() {
     assert_eq!(found, Some(l1), "the L1 has lost its block");
     safe_block(&mut rollup, safe.0 + 3);
     rollup.stop();
-    up_refused(&["--l2-block-time", "2", "--data-dir", data], &["--data-dir", "--l2-block-time 1"]);
+    up_refused(&["--l1-block-time", "2", "--data-dir", data], &["--data-dir", "--l1-block-time 1"]);
 }
 
 /// Runs `opal` to an end that must come soon.

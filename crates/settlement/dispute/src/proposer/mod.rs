@@ -10,7 +10,7 @@
 //!  stats, metrics ◄── confirmed / failed ◄── L1 ◄── TxManager ◄──────────────────────────────┘
 //! ```
 //!
-//! All decisions are made by `rules`, `ledger` and [`crate::games`], which know neither clock nor
+//! All decisions are made by `rules`, `ledger` and `crate::games`, which know neither clock nor
 //! network: time is L1's. Nothing is stored: after a restart the factory's list tells which games
 //! there are, and after an L1 reorg it is read again.
 

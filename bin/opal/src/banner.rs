@@ -51,11 +51,12 @@ fn text(devnet: &Devnet, secret_mnemonic: bool, took: Duration) -> String {
         }
     }
 
-    let _ = writeln!(out, "\nContracts on L1");
-    for (name, address) in devnet.addresses.named() {
-        let _ = writeln!(out, "    {name:<25} {address}");
+    let _ = writeln!(out, "\nContracts on L1 (--out DIR writes all addresses)");
+    // Nobody calls an implementation: those are for whoever checks a deployment.
+    for (name, address) in devnet.addresses.named().filter(|(name, _)| name.ends_with("Proxy")) {
+        let _ = writeln!(out, "    {name:<33} {address}");
     }
-    let _ = writeln!(out, "    {:<25} {}", "batch inbox", rollup.batch_inbox_address);
+    let _ = writeln!(out, "    {:<33} {}", "batch inbox", rollup.batch_inbox_address);
 
     let _ = writeln!(out, "\nPrefunded accounts (10,000 ETH each, L2 and embedded L1)");
     for signer in devnet.accounts.users() {
@@ -78,6 +79,6 @@ fn text(devnet: &Devnet, secret_mnemonic: bool, took: Duration) -> String {
 fn row(out: &mut String, name: &str, value: Option<&String>) {
     if let Some(value) = value {
         // Writing to a string can't fail.
-        let _ = writeln!(out, "    {name:<25} {value}");
+        let _ = writeln!(out, "    {name:<33} {value}");
     }
 }

@@ -95,11 +95,13 @@ fn check_span(body: Bytes, chain_id: u64) {
     let chain = SpanChain { chain_id, ..CHAIN };
     match within(limit + (1 << 16), "an encoder", || span.encode(chain, first_origin_changes)) {
         Ok(again) => {
-            let raw = RawSpanBatch::decode(&again.into()).unwrap();
+            let raw = RawSpanBatch::decode(&again.clone().into()).unwrap();
             assert_eq!(raw.first_origin_changes(), first_origin_changes);
             assert_eq!(prefix(&raw), first_prefix);
-            let again = raw.into_span(2, 1_700_000_000, chain_id).unwrap();
-            assert_eq!(again.blocks().collect::<Vec<_>>(), all);
+            let span = raw.into_span(2, 1_700_000_000, chain_id).unwrap();
+            assert_eq!(span.blocks().collect::<Vec<_>>(), all);
+            // What an encoder wrote has one form.
+            assert_eq!(span.encode(chain, first_origin_changes).unwrap(), again);
         }
         Err(SpanEncodeError::Transaction { block, index, .. }) => {
             // Only what is no transaction, or another chain's, has no span batch form.

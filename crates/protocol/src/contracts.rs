@@ -13,7 +13,7 @@ use alloy_sol_types::sol;
 
 sol! {
     /// L1: deposits and withdrawals.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IOptimismPortal {
         struct WithdrawalTransaction {
@@ -80,7 +80,7 @@ sol! {
     }
 
     /// L1: the chain's parameters.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     interface ISystemConfig {
         event ConfigUpdate(uint256 indexed version, uint8 indexed updateType, bytes data);
         function owner() external view returns (address);
@@ -114,7 +114,7 @@ sol! {
     }
 
     /// L2: the L1 attributes.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     interface IL1Block {
         function number() external view returns (uint64);
         function timestamp() external view returns (uint64);
@@ -133,7 +133,7 @@ sol! {
     }
 
     /// L2: fees as contracts and wallets ask for them.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     interface IGasPriceOracle {
         function getL1Fee(bytes memory _data) external view returns (uint256);
         function getL1FeeUpperBound(uint256 _unsignedTxSize) external view returns (uint256);
@@ -150,7 +150,7 @@ sol! {
     }
 
     /// L2: withdrawals.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     interface IL2ToL1MessagePasser {
         event MessagePassed(uint256 indexed nonce, address indexed sender, address indexed target, uint256 value, uint256 gasLimit, bytes data, bytes32 withdrawalHash);
         event WithdrawerBalanceBurnt(uint256 indexed amount);

@@ -20,7 +20,7 @@ pub(crate) fn hash4(messages: [&[u8]; 4]) -> [B256; 4] {
         let alike = |message: &&[u8]| message.len() / RATE == messages[0].len() / RATE;
         if messages.iter().all(alike) && std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has the instructions that the function is compiled to.
-            #[allow(unsafe_code)]
+            #[allow(unsafe_code, reason = "what needs AVX2 can be called no other way")]
             return unsafe { avx2::hash4(messages) };
         }
     }

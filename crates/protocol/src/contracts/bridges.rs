@@ -6,7 +6,7 @@ use alloy_sol_types::sol;
 
 sol! {
     /// Messages between the layers, on either of them.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface ICrossDomainMessenger {
         event SentMessage(address indexed target, address sender, bytes message, uint256 messageNonce, uint256 gasLimit);
@@ -21,7 +21,7 @@ sol! {
     }
 
     /// The bridge of ether and ERC-20 tokens, on either layer.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IStandardBridge {
         event ETHBridgeInitiated(address indexed from, address indexed to, uint256 amount, bytes extraData);
@@ -33,7 +33,7 @@ sol! {
     }
 
     /// The bridge of ERC-721 tokens, on either layer.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IERC721Bridge {
         event ERC721BridgeInitiated(address indexed localToken, address indexed remoteToken, address indexed from, address to, uint256 tokenId, bytes extraData);
@@ -42,7 +42,7 @@ sol! {
     }
 
     /// A token that a bridge may move. `remoteToken` answers where the bridge mints and burns it.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IBridgedToken {
         function decimals() external view returns (uint8);

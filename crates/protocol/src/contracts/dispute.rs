@@ -6,7 +6,7 @@ use alloy_sol_types::sol;
 
 sol! {
     /// L1: creates dispute games and remembers them.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IDisputeGameFactory {
         struct GameSearchResult {
@@ -32,7 +32,7 @@ sol! {
     }
 
     /// L1: which games may be believed, and the newest proven state.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IAnchorStateRegistry {
         error AnchorStateRegistry_InvalidAnchorGame();
@@ -62,7 +62,7 @@ sol! {
     }
 
     /// L1: a game about one output root, as far as it is read and resolved from outside.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[sol(all_derives)]
     interface IFaultDisputeGame {
         error AlreadyInitialized();
@@ -138,7 +138,7 @@ sol! {
     }
 
     /// L1: keeps the bonds of dispute games, and pays them some time after it was announced.
-    #[allow(missing_docs)]
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[derive(Debug, PartialEq, Eq)]
     interface IDelayedWETH {
         function delay() external view returns (uint256);

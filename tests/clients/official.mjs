@@ -7,13 +7,10 @@
 //
 //   npm ci --ignore-scripts && npm install --no-save --ignore-scripts supersim@0.1.0-alpha.58
 //   node official.mjs
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { delimiter, dirname, join } from 'node:path'
 import { decodeEventLog, encodeDeployData, encodeFunctionData, encodePacked, decodeFunctionResult, keccak256, pad, toHex } from 'viem'
 import { Failure, check, proved, rpc, same } from './lib.mjs'
-import { tool } from './foundry.mjs'
+import { start } from './supersim.mjs'
 
 const ADMIN = '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266'
 const STRANGER = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
@@ -28,30 +25,6 @@ const CONFIG = artifact('SystemConfig').abi
 const SUPERCHAIN = artifact('SuperchainConfig').abi
 
 let url
-
-/** Starts supersim on ports that are free; resolves with its process, and the addresses of the L1 and of the portal there. */
-async function start() {
-  const require = createRequire(import.meta.url)
-  const supersim = join(dirname(require.resolve('supersim/package.json')), 'bin', 'supersim')
-  const path = `${dirname(tool('anvil'))}${delimiter}${process.env.PATH}`
-  const ports = ['--l1.port', '0', '--l2.starting.port', '0', '--l2.count', '1', '--admin.port', '0']
-  const child = spawn(supersim, ports, { env: { ...process.env, PATH: path }, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  return await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Failure(`supersim is not ready within 60 s: ${output}`)), 60_000)
-    const read = (data) => {
-      output += data
-      const l1 = output.match(/L1: Name: Local\s+ChainID: \d+\s+RPC: (http:\/\/127\.0\.0\.1:\d+)/)
-      const portal = output.match(/OptimismPortal: +(0x[0-9a-fA-F]{40})/)
-      if (l1 === null || portal === null) return
-      clearTimeout(late)
-      resolve({ child, url: l1[1], portal: portal[1] })
-    }
-    child.stdout.on('data', read)
-    child.stderr.on('data', read)
-    child.on('exit', (code) => reject(new Failure(`supersim ended with ${code}: ${output}`)))
-  })
-}
 
 /** Calls without a transaction; gives the data, of the result or of the error. */
 async function attempt(to, data, from = STRANGER, value = 0n) {

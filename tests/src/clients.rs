@@ -10,6 +10,9 @@ use crate::say;
 /// How to get the npm packages.
 pub const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/clients";
 
+/// How to get the OP Stack's own contracts.
+pub const INSTALL_OFFICIAL: &str = "npm ci --ignore-scripts --prefix contracts";
+
 /// How to get web3.py.
 pub const INSTALL_WEB3: &str =
     "python3 -m venv tests/clients/.venv && tests/clients/.venv/bin/pip install web3==8.0.0";
@@ -40,6 +43,19 @@ impl Clients {
         say(&format!(
             "\nignored: {test}: {missing}; to run it, install node 20 and run: {INSTALL}\n"
         ));
+        None
+    }
+
+    /// The same with the OP Stack's own contracts, which are among the npm packages of `contracts`.
+    pub fn with_official(test: &str) -> Option<Self> {
+        let clients = Self::find(test)?;
+        let package = "../../contracts/node_modules/@eth-optimism/contracts-bedrock/package.json";
+        if clients.dir.join(package).is_file() {
+            return Some(clients);
+        }
+        let missing = "the npm packages of contracts are not installed";
+        assert!(std::env::var_os("CI").is_none(), "{test}: {missing}; run: {INSTALL_OFFICIAL}");
+        say(&format!("\nignored: {test}: {missing}; to run it: {INSTALL_OFFICIAL}\n"));
         None
     }
 

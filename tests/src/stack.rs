@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 use crate::process::{Ended, Process};
-use crate::{say, workspace_root};
+use crate::{rpc, say, workspace_root};
 
 /// How long a debug build may take to have everything answering.
 const READY: Duration = Duration::from_secs(60);
@@ -223,15 +223,16 @@ fn urls<const N: usize>(process: &mut Process, names: [&str; N]) -> [String; N] 
     })
 }
 
-/// Starts `opal execution` as a process of its own on the rollup's genesis; gives it with the URLs of
-/// its Engine API and its JSON-RPC. The data directory keeps what it stores, and the secret.
+/// Starts `opal execution` as a process of its own on the genesis of a rollup's folder; gives it with
+/// the URLs of its Engine API and its JSON-RPC. The data directory keeps what it stores, and the
+/// secret.
 pub fn separate_execution(
-    rollup: &Rollup,
+    folder: &Path,
     data: &Path,
     authrpc_port: u16,
 ) -> (Process, String, String) {
     let mut command = opal(&["--log-format", "json", "execution", "--http.port", "0"]);
-    command.arg("--genesis").arg(rollup.dir().join("genesis.json"));
+    command.arg("--genesis").arg(folder.join("genesis.json"));
     command.arg("--data-dir").arg(data);
     command.args(["--authrpc.port", &authrpc_port.to_string()]);
     let mut execution = Process::start("opal execution", &mut command);
@@ -250,23 +251,32 @@ pub fn separate_rollup_node(rollup: &Rollup, engine: &str, secret: &Path) -> (Pr
     (node, rollup_rpc)
 }
 
-/// Starts `opal proposer` as a process of its own, with the key of this account of the test mnemonic;
-/// gives it with the URLs of its admin RPC and its metrics.
-pub fn separate_proposer(rollup: &Rollup, account: u32) -> (Process, String, String) {
-    let mut process = Process::start("opal proposer", &mut proposer_command(rollup, account));
+/// Mnemonic of the accounts that an embedded L1 and anvil have funded, and of the roles by default.
+pub const MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// Starts a proposer's command; gives it with the URLs of its admin RPC and its metrics.
+pub fn separate_proposer(command: &mut Command) -> (Process, String, String) {
+    let mut process = Process::start("opal proposer", command);
     let (rpc, metrics) = urls(&mut process, ["rpc", "metrics"]).into();
     (process, rpc, metrics)
 }
 
-/// The command of [`separate_proposer`].
-pub fn proposer_command(rollup: &Rollup, account: u32) -> Command {
+/// `opal proposer` beside a rollup, with the key of this account of a mnemonic.
+pub fn proposer_command(rollup: &Rollup, mnemonic: &str, account: u32) -> Command {
     let mut command = opal(&["--log-format", "json", "proposer", "--game-type", "1"]);
     command.args(["--l1-eth-rpc", &rollup.endpoint("l1Rpc")]);
     command.args(["--rollup-rpc", &rollup.endpoint("rollupRpc"), "--allow-non-finalized"]);
     command.args(["--proposal-interval", "1h", "--poll-interval", "100ms"]);
     command.args(["--num-confirmations", "1", "--txmgr.receipt-query-interval", "100ms"]);
-    command.args(["--mnemonic", "test test test test test test test test test test test junk"]);
+    command.args(["--mnemonic", mnemonic]);
     command.args(["--hd-path", &format!("m/44'/60'/0'/0/{account}")]);
     command.args(["--rpc.port", "0", "--metrics.enabled", "--metrics.port", "0"]);
     command
+}
+
+/// A number among a process's metrics; `None` while it is not there.
+pub fn metric(metrics: &str, name: &str) -> Option<u64> {
+    let text = rpc::get(metrics)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    line.parse().ok()
 }

@@ -3,16 +3,17 @@
 //! Every test starts rollups of its own on free ports; they run one after the other.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod settlement;
+
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 use opal_tests::clients::Clients;
 use opal_tests::process::{Ended, Process};
 use opal_tests::rpc;
 use opal_tests::stack::{
-    FREE_PORTS, Rollup, alone, opal, proposer_command, separate_execution, separate_node,
-    separate_proposer, separate_rollup_node, with_small_files,
+    FREE_PORTS, MNEMONIC, Rollup, alone, metric, opal, proposer_command, separate_execution,
+    separate_node, separate_proposer, separate_rollup_node, with_small_files,
 };
 use serde_json::json;
 
@@ -88,96 +89,6 @@ fn blobs_in_ecotone() {
     rollup.stop();
 }
 
-/// A rollup on an L1 that is not ours, whose contracts `opal deploy` has put there; and one that
-/// brings its own.
-#[test]
-fn anvil_as_the_l1() {
-    let _turn = alone();
-    let Some(clients) = Clients::find("anvil_as_the_l1") else { return };
-    let (_anvil, url) = clients.anvil();
-    let folder = tempfile::tempdir().unwrap();
-    deploy(folder.path(), &url);
-    let deployment = folder.path().to_str().unwrap();
-    let rollup = Rollup::up(&["--l1", &url, "--l1-beacon", &url, "--deployment", deployment]);
-    rollup.with_log(|rollup| {
-        clients.run("deposits.mjs", rollup.dir(), &[]);
-        clients.run("cast.mjs", rollup.dir(), &[]);
-        let blobs = [("OPAL_DA", "blobs")];
-        clients.run_with("decode.mjs", rollup.dir(), &[], &blobs, Duration::from_secs(120));
-    });
-    let portal = rollup.portal();
-    rollup.stop();
-    let rollup = Rollup::up(&["--l1", &url, "--l1-beacon", &url]);
-    assert_ne!(rollup.portal(), portal);
-    rollup.stop();
-}
-
-/// `opal deploy` from an empty folder to files that nodes read, killed once on the way.
-fn deploy(folder: &Path, l1: &str) {
-    const SOON: Duration = Duration::from_secs(60);
-    // The first account of the test mnemonic.
-    const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
-    const DEPLOYER: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
-    let start = |arguments: &[&str]| {
-        let mut command = opal(&["deploy"]);
-        command.args(arguments).arg("--dir").arg(folder);
-        if arguments[0] != "init" {
-            command.args(["--l1", l1]);
-        }
-        if arguments[0] == "apply" {
-            command.env("OPAL_DEPLOY_PRIVATE_KEY", KEY);
-        }
-        Process::start("opal deploy", &mut command)
-    };
-    let run = |arguments: &[&str]| {
-        let ended = start(arguments).wait(SOON);
-        assert!(ended.status.success(), "{arguments:?}: {}\n{}", ended.stdout, ended.stderr);
-        assert!(!(ended.stdout + &ended.stderr).contains(&KEY[2..]), "the key is nowhere");
-        std::fs::read_to_string(folder.join("addresses.json")).unwrap_or_default()
-    };
-    let count = || {
-        let count = rpc::call(l1, "eth_getTransactionCount", json!([DEPLOYER, "latest"]));
-        let count = count.unwrap();
-        u64::from_str_radix(count.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
-    };
-    let output = |arguments: &[&str]| start(arguments).wait(SOON).stdout;
-
-    run(&["init", "--dev"]);
-    let plan = output(&["plan", "--deployer", DEPLOYER]);
-    let steps = plan.lines().filter(|line| line.contains(" gas")).count() as u64 - 1;
-    assert!(plan.contains(&format!("{steps} transactions to send")), "{plan}");
-
-    let mut first = start(&["apply"]);
-    first.wait_for("some steps are done", SOON, |process| {
-        process.stdout().contains("create SystemConfigImpl").then_some(())
-    });
-    first.signal("KILL");
-    first.wait(SOON);
-    assert!(count() < steps, "it was killed in the middle");
-    run(&["apply"]);
-    // Each step once, and the ether for batcher and proposer.
-    let sent = count();
-    assert_eq!(sent, steps + 2);
-    let addresses = run(&["apply"]);
-    assert_eq!(count(), sent, "nothing is done twice");
-    run(&["verify"]);
-    std::fs::remove_file(folder.join("addresses.json")).unwrap();
-    assert_eq!(run(&["inspect"]), addresses);
-    assert!(output(&["plan"]).contains("0 transactions to send"));
-
-    // What the intent wants and L1 has not is told.
-    let intent = std::fs::read_to_string(folder.join("intent.toml")).unwrap();
-    let changed = intent.replace("gasLimit = 60000000", "gasLimit = 50000000");
-    std::fs::write(folder.join("intent.toml"), changed).unwrap();
-    let ended = start(&["verify"]).wait(SOON);
-    assert!(!ended.status.success());
-    let wrong = "wrong  SystemConfig.gasLimit is 60000000, not 50000000";
-    assert!(ended.stdout.contains(wrong), "{}", ended.stdout);
-    let ended = start(&["apply"]).wait(SOON);
-    assert!(ended.stderr.contains("intent.toml was changed"), "{}", ended.stderr);
-    std::fs::write(folder.join("intent.toml"), intent).unwrap();
-}
-
 /// L1 reorgs of depth 1 to 8 while users send, and while they deposit and withdraw.
 #[test]
 fn l1_reorgs() {
@@ -204,7 +115,7 @@ fn a_node_over_a_separate_execution_client() {
         let sequencer = rollup.endpoint("l2Rpc");
         let data = tempfile::tempdir().unwrap();
         let secret = data.path().join("jwt.hex");
-        let (execution, engine, rpc) = separate_execution(rollup, data.path(), 0);
+        let (execution, engine, rpc) = separate_execution(rollup.dir(), data.path(), 0);
         let (mut node, rollup_rpc) = separate_rollup_node(rollup, &engine, &secret);
         let reaches = |node: &mut Process, rpc: &str, number: u64| {
             let what = format!("block {number} is safe in the execution client");
@@ -224,7 +135,7 @@ fn a_node_over_a_separate_execution_client() {
 
         let port = engine.rsplit(':').next().unwrap().parse().unwrap();
         drop(execution);
-        let (execution, _, rpc) = separate_execution(rollup, data.path(), port);
+        let (execution, _, rpc) = separate_execution(rollup.dir(), data.path(), port);
         reaches(&mut node, &rpc, safe + 3);
         node.interrupt(Duration::from_secs(5));
         execution.interrupt(Duration::from_secs(5));
@@ -243,17 +154,13 @@ fn a_separate_proposer_sees_its_games_through() {
     let _turn = alone();
     let rollup = Rollup::up(&["--l1-block-time", "1", "--no-verifier", "--no-proposer"]);
     rollup.with_log(|rollup| {
-        let mut other = proposer_command(rollup, OTHER);
+        let mut other = proposer_command(rollup, MNEMONIC, OTHER);
         let ended = Process::start("opal proposer", &mut other).wait(SOON);
         assert!(!ended.status.success(), "another key must be refused");
         assert!(ended.stderr.contains("the permitted proposer is"), "{}", ended.stderr);
 
-        let metric = |metrics: &str, name: &str| {
-            let text = rpc::get(metrics)?;
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-            line.parse::<u64>().ok()
-        };
-        let (mut proposer, admin, metrics) = separate_proposer(rollup, PROPOSER);
+        let mut command = proposer_command(rollup, MNEMONIC, PROPOSER);
+        let (mut proposer, admin, metrics) = separate_proposer(&mut command);
         proposer.wait_for("a game is created", SOON, |_| {
             metric(&metrics, "opal_proposer_games_created_total").filter(|games| *games == 1)
         });
@@ -263,7 +170,7 @@ fn a_separate_proposer_sees_its_games_through() {
         });
         drop(proposer);
 
-        let (mut proposer, _, metrics) = separate_proposer(rollup, PROPOSER);
+        let (mut proposer, _, metrics) = separate_proposer(&mut command);
         proposer.wait_for("all games are finished, their bonds paid", SOON, |_| {
             let newest = metric(&metrics, "opal_proposer_newest_block")?;
             let unfinished = metric(&metrics, "opal_proposer_unfinished_games")?;

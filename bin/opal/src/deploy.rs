@@ -39,6 +39,19 @@ enum Command {
         /// Fill in the accounts and the delays of a devnet. The keys are known to everybody.
         #[arg(long)]
         dev: bool,
+        /// Mnemonic of these accounts [default: the well-known test mnemonic]. Two rollups on one L1
+        /// need two, for no two batchers can share an account.
+        #[arg(
+            long,
+            env = "OPAL_DEPLOY_MNEMONIC",
+            hide_env_values = true,
+            requires = "dev",
+            value_name = "WORDS"
+        )]
+        mnemonic: Option<Secret>,
+        /// Chain id of the rollup [default: 901].
+        #[arg(long, value_name = "ID")]
+        l2_chain_id: Option<u64>,
     },
     /// Show what would be done, what it costs and where everything will be. Sends nothing.
     Plan {
@@ -168,7 +181,16 @@ impl AccountArgs {
 
 pub(crate) async fn run(args: DeployArgs) -> eyre::Result<()> {
     match args.command {
-        Command::Init { folder, dev } => init(&Folder::new(folder.dir), dev),
+        Command::Init { folder, dev, mnemonic, l2_chain_id } => {
+            let accounts = match dev {
+                true => {
+                    let phrase = mnemonic.as_ref().map_or(TEST_MNEMONIC, Secret::expose);
+                    Some(DevAccounts::from_mnemonic(phrase).wrap_err("--mnemonic")?)
+                }
+                false => None,
+            };
+            init(&Folder::new(folder.dir), accounts.as_ref(), l2_chain_id)
+        }
         Command::Plan { folder, account, l1 } => {
             let folder = Folder::new(folder.dir);
             let deployer = account.address(&folder)?;
@@ -195,17 +217,21 @@ pub(crate) async fn run(args: DeployArgs) -> eyre::Result<()> {
     }
 }
 
-fn init(folder: &Folder, dev: bool) -> eyre::Result<()> {
-    let intent = match dev {
-        true => {
-            let intent = Intent::devnet(&DevAccounts::from_mnemonic(TEST_MNEMONIC)?);
-            Intent { embedded_l1: EmbeddedL1::default(), ..intent }
-        }
-        false => Intent::default(),
+fn init(
+    folder: &Folder,
+    accounts: Option<&DevAccounts>,
+    l2_chain_id: Option<u64>,
+) -> eyre::Result<()> {
+    let mut intent = match accounts {
+        Some(accounts) => Intent { embedded_l1: EmbeddedL1::default(), ..Intent::devnet(accounts) },
+        None => Intent::default(),
     };
+    if let Some(id) = l2_chain_id {
+        intent.l2_chain_id = id;
+    }
     let path = folder.write_intent(&intent)?;
     print(&format!("wrote {}", path.display()));
-    if !dev {
+    if accounts.is_none() {
         print("fill in the roles and the chain id, then look at what follows: opal deploy plan");
     }
     Ok(())

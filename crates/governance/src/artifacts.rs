@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, U256};
 use serde::Deserialize;
 
 /// Declares the contracts, each by the name that its source, its artifact's file and the enum share.
@@ -117,6 +117,7 @@ impl Contract {
             init_code: json.init_code,
             runtime_code: json.runtime_code,
             immutables: json.immutable_references,
+            storage: json.storage_layout,
         })
     }
 }
@@ -151,14 +152,25 @@ pub struct Artifact {
     init_code: Bytes,
     runtime_code: Bytes,
     immutables: BTreeMap<String, Vec<Range>>,
+    storage: Vec<Variable>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ArtifactJson {
+    storage_layout: Vec<Variable>,
     init_code: Bytes,
     runtime_code: Bytes,
     immutable_references: BTreeMap<String, Vec<Range>>,
+}
+
+/// A variable of the contract's storage.
+#[derive(Clone, Debug, Deserialize)]
+struct Variable {
+    label: String,
+    slot: U256,
+    /// Bytes to the right of it in its slot.
+    offset: usize,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -171,6 +183,25 @@ impl Artifact {
     /// Init code followed by the ABI-encoded constructor arguments.
     pub fn init_code(&self, arguments: &[u8]) -> Bytes {
         [&self.init_code, arguments].concat().into()
+    }
+
+    /// Whether the code has a place for this immutable.
+    pub fn has_immutable(&self, name: &str) -> bool {
+        self.immutables.contains_key(name)
+    }
+
+    /// The byte that says which version was initialized, 255 in an implementation that is locked: its
+    /// slot, and the bytes to the right of it there.
+    ///
+    /// # Errors
+    /// If the contract has no initializer.
+    pub fn initialized_version(&self) -> Result<(B256, usize), ArtifactError> {
+        let found = self.storage.iter().find(|variable| variable.label == "_initialized");
+        let found = found.ok_or_else(|| ArtifactError::Json {
+            contract: self.contract.name(),
+            reason: "no variable _initialized in its storage layout".to_owned(),
+        })?;
+        Ok((found.slot.into(), found.offset))
     }
 
     /// The code that stands on chain, with every immutable filled in, each one a word.
@@ -210,7 +241,6 @@ impl Artifact {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use alloy_primitives::U256;
 
     #[test]
     fn every_artifact_has_code_under_its_own_name() {

@@ -12,7 +12,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, Bytecode};
 use revm::{DatabaseRef, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext};
 
-use crate::steps::{CREATE2_PROXY, Check, Plan, Query};
+use crate::steps::{CREATE2_PROXY, Check, Plan, Query, byte_of};
 
 /// Sends the steps of an in-process deployment. Nobody has its key; nothing is left of it.
 pub const DEPLOYER: Address = address!("0000000000000000000000000000000000de9107");
@@ -107,7 +107,11 @@ impl GenesisEvm {
     /// # Errors
     /// What the EVM says.
     pub fn call(&self, to: Address, data: Bytes) -> Result<Bytes, String> {
-        let tx = self.tx(Address::ZERO, to, U256::ZERO, data);
+        self.call_as(Address::ZERO, to, data)
+    }
+
+    fn call_as(&self, from: Address, to: Address, data: Bytes) -> Result<Bytes, String> {
+        let tx = self.tx(from, to, U256::ZERO, data);
         let mut evm = Context::mainnet()
             .with_db(CacheDB::new(&self.db))
             .with_cfg(self.cfg.clone())
@@ -153,6 +157,11 @@ impl GenesisEvm {
                 .db
                 .storage_ref(*address, (*slot).into())
                 .map(|value| Bytes::copy_from_slice(&value.to_be_bytes::<32>()))
+                .map_err(|e| e.to_string()),
+            Query::StorageByte(address, slot, offset) => self
+                .db
+                .storage_ref(*address, (*slot).into())
+                .map(|value| byte_of(value, *offset))
                 .map_err(|e| e.to_string()),
             Query::Call(to, data) => self.call(*to, data.clone()),
         }
@@ -353,6 +362,92 @@ mod tests {
         for step in plan.steps() {
             assert_eq!(evm.query(&step.done.query).unwrap(), step.done.expected, "{}", step.name);
         }
+    }
+
+    #[test]
+    fn steps_of_a_wave_do_not_depend_on_each_other() {
+        let intent = Intent {
+            eth_lockbox: true,
+            operator_fee: OperatorFee { scalar: 1, constant: 2 },
+            min_base_fee: 1,
+            ..intent()
+        };
+        let plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
+        let mut alloc = BTreeMap::new();
+        alloc.insert(CREATE2_PROXY, l1_genesis::contract(l1_genesis::CREATE2_PROXY_CODE));
+        let mut evm = GenesisEvm::new(900, TIME, &alloc);
+        let steps: Vec<_> = plan.steps().collect();
+        assert!(steps.is_sorted_by_key(|step| step.wave));
+        for wave in steps.chunk_by(|a, b| a.wave == b.wave) {
+            // Each one on the state before the wave, as its gas is estimated, and in another order.
+            for step in wave {
+                evm.call_as(DEPLOYER, step.to, step.data.clone()).unwrap();
+            }
+            for step in wave.iter().rev() {
+                evm.execute(DEPLOYER, step.to, U256::ZERO, step.data.clone()).unwrap();
+            }
+        }
+        for Check { what, query, expected } in &plan.checks {
+            assert_eq!(evm.query(query).unwrap(), *expected, "{what}");
+        }
+    }
+
+    /// Proxies and implementations by name, with the version that is initialized there.
+    fn initialized<'a>(evm: &GenesisEvm, plan: &'a Plan, of: &str) -> BTreeMap<&'a str, u8> {
+        let checks = plan.checks.iter().filter(|check| check.what.ends_with(of));
+        checks
+            .filter_map(|check| {
+                let name = check.what.strip_prefix("initialized version of ")?;
+                Some((name.strip_suffix(of)?, evm.query(&check.query).unwrap()[0]))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn nothing_can_be_initialized_by_others_at_any_time() {
+        let intent = Intent { eth_lockbox: true, ..intent() };
+        let plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
+        let mut alloc = BTreeMap::new();
+        alloc.insert(CREATE2_PROXY, l1_genesis::contract(l1_genesis::CREATE2_PROXY_CODE));
+        let mut evm = GenesisEvm::new(900, TIME, &alloc);
+        let implementations = plan.checks.iter().filter_map(|check| {
+            let name = check.what.strip_prefix("implementation of ")?.strip_suffix("Proxy")?;
+            Some((name, check))
+        });
+        let implementations: BTreeMap<_, _> = implementations.collect();
+        assert_eq!(implementations.len(), 12);
+        for step in plan.steps() {
+            evm.execute(DEPLOYER, step.to, U256::ZERO, step.data.clone()).unwrap();
+            // A proxy gets its code and its owner in one step.
+            for (name, version) in initialized(&evm, &plan, "Proxy") {
+                let check = implementations[name];
+                let has_code = evm.query(&check.query).is_ok_and(|found| found == check.expected);
+                assert_eq!(has_code, version > 0, "{name} after {}", step.name);
+            }
+        }
+        let locked = initialized(&evm, &plan, "Impl");
+        assert!(locked.len() == 12 && locked.values().all(|version| *version == 255), "{locked:?}");
+    }
+
+    #[test]
+    fn an_open_initializer_is_found() {
+        alloy_sol_types::sol! {
+            function upgrade(address proxy, address implementation) external;
+        }
+        let intent = intent();
+        let mut plan = plan(&intent, DEPLOYER, ANCHOR).unwrap();
+        let addresses = plan.addresses;
+        let (proxy, implementation) =
+            (addresses.protocol_versions_proxy, addresses.protocol_versions_impl);
+        let steps = &mut plan.after_start;
+        let step = steps.iter_mut().find(|step| step.name == "initialize ProtocolVersions");
+        step.unwrap().data = upgradeCall { proxy, implementation }.abi_encode().into();
+        let mut alloc = BTreeMap::new();
+        alloc.insert(CREATE2_PROXY, l1_genesis::contract(l1_genesis::CREATE2_PROXY_CODE));
+        let error = GenesisEvm::new(900, TIME, &alloc).deploy(&plan, DEPLOYER).unwrap_err();
+        let InProcessError::Check { what, found, expected } = error else { panic!("{error}") };
+        assert_eq!(what, "initialized version of ProtocolVersionsProxy");
+        assert_eq!((found[0], expected[0]), (0, 1));
     }
 
     #[test]

@@ -165,9 +165,7 @@ pub async fn deploy_to_l1(
 
     let (deployment, plan) = read_deployment_on(provider, account, intent, l1_chain_id).await?;
     deployer.run(&plan.after_start).await?;
-    for (step, address, balance) in intent.fundings() {
-        deployer.top_up(step, address, balance).await?;
-    }
+    deployer.top_up(&intent.fundings()).await?;
     let block = deployer.newest_block().await?.header;
     deployer.confirm(block.number, confirmations).await?;
     let findings = transactions::verify(provider, &plan, block.hash.into()).await?;

@@ -23,7 +23,7 @@ use opal_protocol::Hardfork;
 
 use crate::abi::ResourceConfig;
 use crate::addresses::Addresses;
-use crate::artifacts::ArtifactError;
+use crate::artifacts::{ArtifactError, Contract};
 use crate::intent::{FeeScalars, Intent};
 use creations::create_all;
 
@@ -40,6 +40,9 @@ pub const ADMIN_SLOT: B256 =
 /// The SystemConfig's name of the feature of a lockbox: the text, padded to a word.
 const FEATURE_ETH_LOCKBOX: B256 =
     b256!("4554485f4c4f434b424f58000000000000000000000000000000000000000000");
+
+/// What `_initialized` is in an implementation whose constructor has locked it.
+const LOCKED: u8 = u8::MAX;
 
 /// Type of the permissioned dispute game.
 pub const PERMISSIONED_GAME: u32 = 1;
@@ -61,6 +64,8 @@ pub enum Query {
     Code(Address),
     /// A storage slot, as 32 bytes.
     Storage(Address, B256),
+    /// One byte of a storage slot, and how many bytes are to the right of it.
+    StorageByte(Address, B256, usize),
     /// What a call returns.
     Call(Address, Bytes),
 }
@@ -87,6 +92,8 @@ pub struct Step {
     pub data: Bytes,
     /// Holds when the step has been done.
     pub done: Check,
+    /// Steps of one wave don't depend on each other, only on the waves before: they may share a block.
+    pub wave: u8,
 }
 
 /// A deployment: what to do, and how to see that it is right.
@@ -127,16 +134,28 @@ pub fn plan(intent: &Intent, deployer: Address, anchor: B256) -> Result<Plan, Ar
     let created = create_all(intent, deployer)?;
     let addresses = created.addresses;
     let mut checks: Vec<Check> = created.steps.iter().map(|step| step.done.clone()).collect();
-    let mut until_start = created.steps;
-    until_start.extend(calls::until_start(intent, &addresses, deployer));
-    let mut after_start = calls::settings(intent, &addresses);
-    after_start.extend(calls::initializations(intent, &addresses, deployer, anchor));
-    after_start.extend(calls::games(intent, &addresses));
-    after_start.extend(calls::handovers(intent, &addresses));
-    checks.extend(checks::proxies(&addresses));
+    let [superchain, system_config] = calls::until_start(intent, &addresses, deployer);
+    let until_start = in_waves(0, [created.steps, vec![superchain], vec![system_config]]);
+    let waves = [
+        calls::settings(intent, &addresses),
+        calls::initializations(&addresses, deployer, anchor, intent.roles.l1_proxy_admin_owner),
+        calls::lockbox(intent, &addresses),
+        calls::games(intent, &addresses),
+        calls::handovers(intent, &addresses),
+    ];
+    let after_start = in_waves(3, waves);
+    checks.extend(checks::proxies(&addresses)?);
     checks.extend(checks::owners_and_settings(intent, &addresses));
     checks.extend(checks::wiring(intent, &addresses, anchor));
     Ok(Plan { addresses, until_start, after_start, checks })
+}
+
+/// Numbers waves of steps, from `first` on.
+fn in_waves<const N: usize>(first: u8, waves: [Vec<Step>; N]) -> Vec<Step> {
+    let numbered = (first..).zip(waves);
+    numbered
+        .flat_map(|(wave, steps)| steps.into_iter().map(move |step| Step { wave, ..step }))
+        .collect()
 }
 
 /// `overhead` and `scalar` of the SystemConfig after deployment.
@@ -153,6 +172,25 @@ pub(crate) fn fee_parameters(intent: &Intent) -> (U256, U256) {
 
 fn bedrock_fees(fees: &FeeScalars) -> (U256, U256) {
     (U256::from(fees.bedrock_overhead), U256::from(fees.bedrock_scalar))
+}
+
+/// The byte of a storage slot that has so many others to the right of it.
+pub(crate) fn byte_of(word: U256, offset: usize) -> Bytes {
+    Bytes::copy_from_slice(&[word.byte(offset)])
+}
+
+/// The version that a contract's initializer sets, where the contract stands behind a proxy on L1.
+/// Those of the OP Stack count up with each that had to run again on live chains.
+const fn init_version(contract: Contract) -> u8 {
+    match contract {
+        Contract::SuperchainConfig
+        | Contract::SystemConfig
+        | Contract::OptimismPortal
+        | Contract::L1CrossDomainMessenger
+        | Contract::L1StandardBridge
+        | Contract::L1ERC721Bridge => 3,
+        _ => 1,
+    }
 }
 
 fn returns(

@@ -15,7 +15,7 @@ use opal_service::tx_manager::fees::FeeLimits;
 use opal_service::tx_manager::{PendingTx, TxCandidate, TxError, TxManager, TxManagerConfig};
 
 use crate::abi::ISystemConfigSetup;
-use crate::steps::{CREATE2_PROXY, Check, Plan, Query, Step};
+use crate::steps::{CREATE2_PROXY, Check, Plan, Query, Step, byte_of};
 
 /// How long L1 may stand still, or leave a transaction lying, before the deployment gives up.
 const MINING_DEADLINE: Duration = Duration::from_secs(600);
@@ -218,6 +218,10 @@ async fn read(
             request("read storage", value)
                 .map(|value| Bytes::copy_from_slice(&value.to_be_bytes::<32>()))
         }
+        Query::StorageByte(address, slot, offset) => {
+            let value = provider.get_storage_at(*address, (*slot).into()).block_id(block).await;
+            request("read storage", value).map(|value| byte_of(value, *offset))
+        }
         Query::Call(to, data) => {
             let call =
                 TransactionRequest::default().to(*to).input(TransactionInput::both(data.clone()));
@@ -287,9 +291,7 @@ impl<'a> Deployer<'a> {
     /// # Errors
     /// On the first step that fails, by its name.
     pub async fn run(&mut self, steps: &[Step]) -> Result<(), TransactionsError> {
-        // Creations don't depend on each other: they may share a block.
-        let together = |a: &Step, b: &Step| a.to == CREATE2_PROXY && b.to == CREATE2_PROXY;
-        for steps in steps.chunk_by(together) {
+        for steps in steps.chunk_by(|a, b| a.wave == b.wave) {
             let mut sent = Vec::new();
             for step in steps {
                 if self.is_done(step).await? {
@@ -318,24 +320,26 @@ impl<'a> Deployer<'a> {
         Ok(())
     }
 
-    /// Sends ether, if the account has less than `balance`.
+    /// Sends ether to accounts, named by the step, that have less than their balance shall be.
     ///
     /// # Errors
     /// If the L1 does not answer or refuses.
     pub async fn top_up(
         &mut self,
-        step: &str,
-        to: Address,
-        balance: U256,
+        accounts: &[(&str, Address, U256)],
     ) -> Result<(), TransactionsError> {
-        let has = request("read a balance", self.provider.get_balance(to).latest().await)?;
-        let missing = balance.saturating_sub(has);
-        if missing.is_zero() {
-            return Ok(());
+        let mut sent = Vec::new();
+        for (step, to, balance) in accounts {
+            let has = request("read a balance", self.provider.get_balance(*to).latest().await)?;
+            let missing = balance.saturating_sub(has);
+            if !missing.is_zero() {
+                sent.push((step, self.send(step, *to, missing, Bytes::new()).await?));
+            }
         }
-        let pending = self.send(step, to, missing, Bytes::new()).await?;
-        let event = self.mined(step, pending).await?;
-        self.tell(step, event);
+        for (step, pending) in sent {
+            let event = self.mined(step, pending).await?;
+            self.tell(step, event);
+        }
         Ok(())
     }
 
@@ -466,7 +470,8 @@ impl<'a> Deployer<'a> {
         if !request("read code", code)?.is_empty() {
             return Ok(());
         }
-        self.top_up(STEP, CREATE2_PROXY_SENDER, U256::from(CREATE2_PROXY_COST)).await?;
+        let cost = U256::from(CREATE2_PROXY_COST);
+        self.top_up(&[(STEP, CREATE2_PROXY_SENDER, cost)]).await?;
         let failed = |reason| TransactionsError::Step { step: STEP.to_owned(), reason };
         let sent = self.provider.send_raw_transaction(&CREATE2_PROXY_TRANSACTION).await;
         let hash = *sent.map_err(|e| failed(error_text(&e)))?.tx_hash();
@@ -517,6 +522,7 @@ mod tests {
     use alloy_consensus::transaction::SignerRecoverable;
     use alloy_consensus::{Transaction, TxEnvelope};
     use alloy_eips::Decodable2718;
+    use alloy_rpc_types_eth::Filter;
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
 
@@ -603,6 +609,18 @@ mod tests {
         assert_eq!(first.rollup_config.genesis.l2_time, first.l1_start.timestamp);
         let batcher = provider.get_balance(intent.roles.batcher).await.unwrap();
         assert_eq!(batcher, intent.batcher_funding);
+
+        // Each proxy was initialized by the transaction that gave it its code.
+        let logs = |signature: &str| Filter::new().from_block(0).event(signature);
+        let upgrades = provider.get_logs(&logs("Upgraded(address)")).await.unwrap();
+        let initializations = provider.get_logs(&logs("Initialized(uint8)")).await.unwrap();
+        assert_eq!(upgrades.len(), 11);
+        for upgrade in upgrades {
+            assert!(initializations.iter().any(|initialization| {
+                initialization.address() == upgrade.address()
+                    && initialization.transaction_hash == upgrade.transaction_hash
+            }));
+        }
 
         // Nothing is left to do: no transaction, hence no block, and so the very same chain.
         let nonce = provider.get_transaction_count(deployer.address()).await.unwrap();

@@ -70,6 +70,8 @@ sol! {
         function proofMaturityDelaySeconds() external view returns (uint256);
         function disputeGameFinalityDelaySeconds() external view returns (uint256);
         function respectedGameType() external view returns (uint32);
+        function respectedGameTypeUpdatedAt() external view returns (uint64);
+        function disputeGameBlacklist(address) external view returns (bool);
         function anchorStateRegistry() external view returns (address);
         function disputeGameFactory() external view returns (address);
         function ethLockbox() external view returns (address);

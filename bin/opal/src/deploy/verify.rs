@@ -96,6 +96,7 @@ fn show(query: &Query, bytes: &Bytes) -> String {
     match query {
         _ if bytes.is_empty() => "not there".to_owned(),
         Query::Code(_) => format!("{} bytes with hash {}", bytes.len(), keccak256(bytes)),
+        Query::StorageByte(..) => bytes.iter().map(u8::to_string).collect(),
         _ if bytes.len() != 32 => bytes.to_string(),
         // Numbers are small here, hashes have no leading zeros.
         _ => {

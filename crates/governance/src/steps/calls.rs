@@ -35,6 +35,7 @@ fn initialize(
         to: addresses.proxy_admin,
         data: call.abi_encode().into(),
         done: slot_is(what, proxy, IMPLEMENTATION_SLOT, implementation),
+        wave: 0,
     }
 }
 
@@ -91,7 +92,7 @@ pub(super) fn settings(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
     let config = addresses.system_config_proxy;
     let mut steps = Vec::new();
     let mut set = |name: &str, data: Vec<u8>, done| {
-        steps.push(Step { name: name.to_owned(), to: config, data: data.into(), done });
+        steps.push(Step { name: name.to_owned(), to: config, data: data.into(), done, wave: 0 });
     };
     if intent.eth_lockbox {
         let call =
@@ -140,12 +141,12 @@ pub(super) fn settings(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
     steps
 }
 
-/// The other contracts. The portal comes before its lockbox, which asks it who may pause.
+/// The other contracts, but for the lockbox.
 pub(super) fn initializations(
-    intent: &Intent,
     addresses: &Addresses,
     deployer: Address,
     anchor: B256,
+    versions_owner: Address,
 ) -> Vec<Step> {
     let config = addresses.system_config_proxy;
     let mut steps = vec![
@@ -231,24 +232,25 @@ pub(super) fn initializations(
         addresses.protocol_versions_proxy,
         addresses.protocol_versions_impl,
         IProtocolVersionsSetup::initializeCall {
-            owner: intent.roles.l1_proxy_admin_owner,
+            owner: versions_owner,
             required: U256::ZERO,
             recommended: U256::ZERO,
         },
     ));
-    if intent.eth_lockbox {
-        steps.push(initialize(
-            addresses,
-            "EthLockbox",
-            addresses.eth_lockbox_proxy,
-            addresses.eth_lockbox_impl,
-            IETHLockboxSetup::initializeCall {
-                systemConfig: config,
-                portals: vec![addresses.optimism_portal_proxy],
-            },
-        ));
-    }
     steps
+}
+
+/// The lockbox, where the intent wants one. It asks its portal who may pause.
+pub(super) fn lockbox(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
+    if !intent.eth_lockbox {
+        return Vec::new();
+    }
+    let call = IETHLockboxSetup::initializeCall {
+        systemConfig: addresses.system_config_proxy,
+        portals: vec![addresses.optimism_portal_proxy],
+    };
+    let (proxy, implementation) = (addresses.eth_lockbox_proxy, addresses.eth_lockbox_impl);
+    vec![initialize(addresses, "EthLockbox", proxy, implementation, call)]
 }
 
 /// Registers the kinds of dispute games.
@@ -272,6 +274,7 @@ pub(super) fn games(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
             IDisputeGameFactorySetup::gameArgsCall { gameType: game },
             game_arguments(intent, addresses),
         ),
+        wave: 0,
     }];
     if !bond.is_zero() {
         let call = IDisputeGameFactorySetup::setInitBondCall { gameType: game, bond };
@@ -281,6 +284,7 @@ pub(super) fn games(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
             to: factory,
             data: call.abi_encode().into(),
             done: returns("DisputeGameFactory.initBonds(1)", factory, getter, bond),
+            wave: 0,
         });
     }
     steps
@@ -302,15 +306,16 @@ pub(super) fn game_arguments(intent: &Intent, addresses: &Addresses) -> Bytes {
 }
 
 /// Gives the contracts to the owners that the intent names.
-pub(super) fn handovers(intent: &Intent, addresses: &Addresses) -> [Step; 3] {
+pub(super) fn handovers(intent: &Intent, addresses: &Addresses) -> Vec<Step> {
     let roles = &intent.roles;
     let hand_over = |contract: &str, address, owner| Step {
         name: format!("hand {contract} to its owner"),
         to: address,
         data: IOwnable::transferOwnershipCall { newOwner: owner }.abi_encode().into(),
         done: returns(format!("{contract}.owner"), address, IOwnable::ownerCall {}, owner),
+        wave: 0,
     };
-    [
+    vec![
         hand_over("SystemConfig", addresses.system_config_proxy, roles.system_config_owner),
         hand_over(
             "DisputeGameFactory",

@@ -1,12 +1,13 @@
 //! What must hold after a deployment: everything that the intent says, read back.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use opal_protocol::contracts::ISystemConfig;
 use opal_protocol::predeploys::{L2_CROSS_DOMAIN_MESSENGER, L2_ERC721_BRIDGE, L2_STANDARD_BRIDGE};
 
 use super::calls::game_arguments;
 use super::{
-    Check, FEATURE_ETH_LOCKBOX, PERMISSIONED_GAME, RESOURCE_CONFIG, fee_parameters, returns,
+    Check, FEATURE_ETH_LOCKBOX, LOCKED, PERMISSIONED_GAME, Query, RESOURCE_CONFIG, fee_parameters,
+    init_version, returns,
 };
 use crate::abi::{
     IAnchorStateRegistrySetup, IBridge, IDelayedWETHSetup, IDisputeGameFactorySetup,
@@ -15,52 +16,70 @@ use crate::abi::{
     Proposal,
 };
 use crate::addresses::Addresses;
+use crate::artifacts::{ArtifactError, Contract};
 use crate::intent::Intent;
 
-/// Every proxy has its implementation, and the ProxyAdmin is its admin.
-pub(super) fn proxies(addresses: &Addresses) -> Vec<Check> {
+/// Every proxy has its implementation, the ProxyAdmin is its admin, and nobody can initialize either
+/// of them any more.
+pub(super) fn proxies(addresses: &Addresses) -> Result<Vec<Check>, ArtifactError> {
+    use Contract as C;
     let a = addresses;
     let proxies = [
-        ("SuperchainConfig", a.superchain_config_proxy, a.superchain_config_impl),
-        ("SystemConfig", a.system_config_proxy, a.system_config_impl),
-        ("OptimismPortal", a.optimism_portal_proxy, a.optimism_portal_impl),
-        ("DisputeGameFactory", a.dispute_game_factory_proxy, a.dispute_game_factory_impl),
-        ("AnchorStateRegistry", a.anchor_state_registry_proxy, a.anchor_state_registry_impl),
-        ("DelayedWETH", a.delayed_weth_proxy, a.delayed_weth_impl),
+        (C::SuperchainConfig, a.superchain_config_proxy, a.superchain_config_impl),
+        (C::SystemConfig, a.system_config_proxy, a.system_config_impl),
+        (C::OptimismPortal, a.optimism_portal_proxy, a.optimism_portal_impl),
+        (C::DisputeGameFactory, a.dispute_game_factory_proxy, a.dispute_game_factory_impl),
+        (C::AnchorStateRegistry, a.anchor_state_registry_proxy, a.anchor_state_registry_impl),
+        (C::DelayedWETH, a.delayed_weth_proxy, a.delayed_weth_impl),
         (
-            "L1CrossDomainMessenger",
+            C::L1CrossDomainMessenger,
             a.l1_cross_domain_messenger_proxy,
             a.l1_cross_domain_messenger_impl,
         ),
-        ("L1StandardBridge", a.l1_standard_bridge_proxy, a.l1_standard_bridge_impl),
-        ("L1ERC721Bridge", a.l1_erc721_bridge_proxy, a.l1_erc721_bridge_impl),
+        (C::L1StandardBridge, a.l1_standard_bridge_proxy, a.l1_standard_bridge_impl),
+        (C::L1ERC721Bridge, a.l1_erc721_bridge_proxy, a.l1_erc721_bridge_impl),
         (
-            "OptimismMintableERC20Factory",
+            C::OptimismMintableERC20Factory,
             a.optimism_mintable_erc20_factory_proxy,
             a.optimism_mintable_erc20_factory_impl,
         ),
-        ("ProtocolVersions", a.protocol_versions_proxy, a.protocol_versions_impl),
-        ("EthLockbox", a.eth_lockbox_proxy, a.eth_lockbox_impl),
+        (C::ProtocolVersions, a.protocol_versions_proxy, a.protocol_versions_impl),
+        (C::ETHLockbox, a.eth_lockbox_proxy, a.eth_lockbox_impl),
     ];
-    let there = proxies.into_iter().filter(|(_, proxy, _)| !proxy.is_zero());
-    there
-        .flat_map(|(name, proxy, implementation)| {
-            [
-                returns(
-                    format!("implementation of {name}Proxy"),
-                    a.proxy_admin,
-                    IProxyAdmin::getProxyImplementationCall { proxy },
-                    implementation,
-                ),
-                returns(
-                    format!("admin of {name}Proxy"),
-                    a.proxy_admin,
-                    IProxyAdmin::getProxyAdminCall { proxy },
-                    a.proxy_admin,
-                ),
-            ]
-        })
-        .collect()
+    let mut checks = Vec::new();
+    for (contract, proxy, implementation) in proxies {
+        if proxy.is_zero() {
+            continue;
+        }
+        let name = contract.name();
+        let (slot, offset) = contract.artifact()?.initialized_version()?;
+        let initialized = |what: String, at, version: u8| Check {
+            what,
+            query: Query::StorageByte(at, slot, offset),
+            expected: Bytes::copy_from_slice(&[version]),
+        };
+        checks.extend([
+            returns(
+                format!("implementation of {name}Proxy"),
+                a.proxy_admin,
+                IProxyAdmin::getProxyImplementationCall { proxy },
+                implementation,
+            ),
+            returns(
+                format!("admin of {name}Proxy"),
+                a.proxy_admin,
+                IProxyAdmin::getProxyAdminCall { proxy },
+                a.proxy_admin,
+            ),
+            initialized(
+                format!("initialized version of {name}Proxy"),
+                proxy,
+                init_version(contract),
+            ),
+            initialized(format!("initialized version of {name}Impl"), implementation, LOCKED),
+        ]);
+    }
+    Ok(checks)
 }
 
 /// Who owns what, and the parameters of the chain.

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue;
 
-use super::{CREATE2_PROXY, Check, Query, Step};
+use super::{CREATE2_PROXY, Check, Query, Step, init_version};
 use crate::addresses::Addresses;
 use crate::artifacts::{ArtifactError, Contract};
 use crate::intent::Intent;
@@ -29,7 +29,7 @@ impl Creator<'_> {
         let what = name.replacen("create", "code of", 1);
         let done = Check { what, query: Query::Code(address), expected: runtime_code };
         let data = [salt.as_slice(), init_code].concat().into();
-        self.steps.push(Step { name, to: CREATE2_PROXY, data, done });
+        self.steps.push(Step { name, to: CREATE2_PROXY, data, done, wave: 0 });
         address
     }
 
@@ -40,12 +40,12 @@ impl Creator<'_> {
         name: &str,
         contract: Contract,
         arguments: &[(&str, u64)],
-        init_version: Option<u64>,
     ) -> Result<Address, ArtifactError> {
         let word = |value| B256::from(U256::from(value));
         let artifact = contract.artifact()?;
         let words: Vec<B256> = arguments.iter().map(|(_, value)| word(*value)).collect();
-        let version = init_version.map(|version| ("INIT_VERSION", version));
+        let version = u64::from(init_version(contract));
+        let version = artifact.has_immutable("INIT_VERSION").then_some(("INIT_VERSION", version));
         let immutables: Vec<(&str, B256)> = arguments
             .iter()
             .copied()
@@ -95,50 +95,42 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
 
     let game = &intent.dispute_game;
     addresses.superchain_config_impl =
-        new.implementation("SuperchainConfigImpl", Contract::SuperchainConfig, &[], Some(3))?;
+        new.implementation("SuperchainConfigImpl", Contract::SuperchainConfig, &[])?;
     addresses.system_config_impl =
-        new.implementation("SystemConfigImpl", Contract::SystemConfig, &[], Some(3))?;
+        new.implementation("SystemConfigImpl", Contract::SystemConfig, &[])?;
     addresses.optimism_portal_impl = new.implementation(
         "OptimismPortalImpl",
         Contract::OptimismPortal,
         &[("PROOF_MATURITY_DELAY_SECONDS", intent.proof_maturity_delay)],
-        Some(3),
     )?;
     addresses.dispute_game_factory_impl =
-        new.implementation("DisputeGameFactoryImpl", Contract::DisputeGameFactory, &[], Some(1))?;
+        new.implementation("DisputeGameFactoryImpl", Contract::DisputeGameFactory, &[])?;
     addresses.anchor_state_registry_impl = new.implementation(
         "AnchorStateRegistryImpl",
         Contract::AnchorStateRegistry,
         &[("DISPUTE_GAME_FINALITY_DELAY_SECONDS", game.finality_delay)],
-        Some(1),
     )?;
     addresses.delayed_weth_impl = new.implementation(
         "DelayedWETHImpl",
         Contract::DelayedWETH,
         &[("DELAY_SECONDS", game.weth_delay)],
-        Some(1),
     )?;
-    addresses.l1_cross_domain_messenger_impl = new.implementation(
-        "L1CrossDomainMessengerImpl",
-        Contract::L1CrossDomainMessenger,
-        &[],
-        Some(3),
-    )?;
+    addresses.l1_cross_domain_messenger_impl =
+        new.implementation("L1CrossDomainMessengerImpl", Contract::L1CrossDomainMessenger, &[])?;
     addresses.l1_standard_bridge_impl =
-        new.implementation("L1StandardBridgeImpl", Contract::L1StandardBridge, &[], Some(3))?;
+        new.implementation("L1StandardBridgeImpl", Contract::L1StandardBridge, &[])?;
     addresses.l1_erc721_bridge_impl =
-        new.implementation("L1ERC721BridgeImpl", Contract::L1ERC721Bridge, &[], Some(3))?;
+        new.implementation("L1ERC721BridgeImpl", Contract::L1ERC721Bridge, &[])?;
     addresses.optimism_mintable_erc20_factory_impl = new.implementation(
         "OptimismMintableERC20FactoryImpl",
         Contract::OptimismMintableERC20Factory,
         &[],
-        None,
     )?;
     addresses.protocol_versions_impl =
-        new.implementation("ProtocolVersionsImpl", Contract::ProtocolVersions, &[], None)?;
+        new.implementation("ProtocolVersionsImpl", Contract::ProtocolVersions, &[])?;
     if intent.eth_lockbox {
         addresses.eth_lockbox_impl =
-            new.implementation("EthLockboxImpl", Contract::ETHLockbox, &[], Some(1))?;
+            new.implementation("EthLockboxImpl", Contract::ETHLockbox, &[])?;
     }
     addresses.permissioned_dispute_game = new.implementation(
         "PermissionedDisputeGame",
@@ -149,8 +141,7 @@ pub(super) fn create_all(intent: &Intent, deployer: Address) -> Result<Created, 
             ("CLOCK_EXTENSION", game.clock_extension),
             ("MAX_CLOCK_DURATION", game.max_clock_duration),
         ],
-        None,
     )?;
-    addresses.no_vm = new.implementation("NoVM", Contract::NoVM, &[], None)?;
+    addresses.no_vm = new.implementation("NoVM", Contract::NoVM, &[])?;
     Ok(Created { addresses, steps: new.steps })
 }

@@ -112,10 +112,12 @@ sol! {
         function resolvedAt() external view returns (uint64);
         function status() external view returns (uint8);
         function gameType() external view returns (uint32);
+        function gameData() external view returns (uint32 gameType_, bytes32 rootClaim_, bytes memory extraData_);
         function rootClaim() external view returns (bytes32);
         function extraData() external view returns (bytes memory);
         function l2BlockNumber() external view returns (uint256);
         function l2SequenceNumber() external view returns (uint256);
+        function l2ChainId() external view returns (uint256);
         function wasRespectedGameTypeWhenCreated() external view returns (bool);
         function maxClockDuration() external view returns (uint64);
         function getChallengerDuration(uint256 _claimIndex) external view returns (uint64);
@@ -141,9 +143,16 @@ sol! {
     #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
     #[derive(Debug, PartialEq, Eq)]
     interface IDelayedWETH {
+        function config() external view returns (address);
         function delay() external view returns (uint256);
         function withdrawals(address, address) external view returns (uint256 amount, uint256 timestamp);
         function balanceOf(address) external view returns (uint256);
         function version() external view returns (string memory);
+    }
+
+    /// L1: the guardian's pause.
+    #[allow(missing_docs, reason = "the names are the contract's, which documents them")]
+    interface ISuperchainConfig {
+        function paused() external view returns (bool);
     }
 }

@@ -2,7 +2,9 @@
 
 use alloy_primitives::{Address, U256};
 use futures::{StreamExt, TryStreamExt, stream};
-use opal_protocol::contracts::{IAnchorStateRegistry, IDelayedWETH, IFaultDisputeGame};
+use opal_protocol::contracts::{
+    IAnchorStateRegistry, IDelayedWETH, IFaultDisputeGame, ISuperchainConfig,
+};
 
 use super::{BondMode, InProgress, Open, OwnGame, Resolved, View};
 use crate::l1::{ContractError, L1};
@@ -76,9 +78,15 @@ async fn resolved(
     defender_won: bool,
 ) -> Result<Resolved, ContractError> {
     let address = game.address;
-    let (resolved_at, mode, registry, weth, won, refund, unlocked) = futures::try_join!(
+    let mode = match l1.call(address, IFaultDisputeGame::bondDistributionModeCall {}).await {
+        Ok(mode) => mode,
+        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => {
+            return resolved_without_closing(l1, address, account, defender_won).await;
+        }
+        Err(error) => return Err(error),
+    };
+    let (resolved_at, registry, weth, won, refund, unlocked) = futures::try_join!(
         l1.call(address, IFaultDisputeGame::resolvedAtCall {}),
-        l1.call(address, IFaultDisputeGame::bondDistributionModeCall {}),
         l1.call(address, IFaultDisputeGame::anchorStateRegistryCall {}),
         l1.call(address, IFaultDisputeGame::wethCall {}),
         l1.call(address, IFaultDisputeGame::normalModeCreditCall(account)),
@@ -106,6 +114,39 @@ async fn resolved(
         won,
         refund,
         unlocked,
+        unlocked_at: announced.timestamp.saturating_to(),
+        payment_delay: payment_delay.saturating_to(),
+    })
+}
+
+/// A game of before games were closed: resolving a claim announces the payment of its bond, to the
+/// winner whatever the guardian says of the game. One is paid when the delay is over.
+async fn resolved_without_closing(
+    l1: &L1,
+    game: Address,
+    account: Address,
+    defender_won: bool,
+) -> Result<Resolved, ContractError> {
+    let (resolved_at, weth, won) = futures::try_join!(
+        l1.call(game, IFaultDisputeGame::resolvedAtCall {}),
+        l1.call(game, IFaultDisputeGame::wethCall {}),
+        l1.call(game, IFaultDisputeGame::creditCall { _recipient: account }),
+    )?;
+    let (announced, payment_delay, superchain) = futures::try_join!(
+        l1.call(weth, IDelayedWETH::withdrawalsCall { _0: game, _1: account }),
+        l1.call(weth, IDelayedWETH::delayCall {}),
+        l1.call(weth, IDelayedWETH::configCall {}),
+    )?;
+    Ok(Resolved {
+        defender_won,
+        resolved_at,
+        finality_delay: 0,
+        paused: l1.call(superchain, ISuperchainConfig::pausedCall {}).await?,
+        proper: true,
+        mode: BondMode::Normal,
+        won,
+        refund: U256::ZERO,
+        unlocked: !announced.timestamp.is_zero(),
         unlocked_at: announced.timestamp.saturating_to(),
         payment_delay: payment_delay.saturating_to(),
     })

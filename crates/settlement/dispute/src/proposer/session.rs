@@ -59,7 +59,7 @@ struct GameType {
     registry: Address,
     /// The only account that may create games, where there is one.
     permitted: Option<Address>,
-    /// The L2 chain, where the type's arguments name it.
+    /// The L2 chain, where the type's arguments or its code name it.
     l2_chain_id: Option<U256>,
 }
 
@@ -120,12 +120,9 @@ impl Connector {
     async fn factory(&self, rollup: &RollupConfig) -> Result<Address, ConnectError> {
         let portal = rollup.deposit_contract_address;
         let call = IOptimismPortal::disputeGameFactoryCall {};
-        let named = match self.l1.call(portal, call).await {
-            Ok(named) => Some(named).filter(|named| !named.is_zero()),
-            // A portal of before the dispute games.
-            Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+        // A portal of before the dispute games names none.
+        let named = where_known(self.l1.call(portal, call).await)?;
+        let named = named.filter(|named| !named.is_zero());
         let factory = match (self.config.factory, named) {
             (Some(given), Some(named)) if given != named => {
                 let error = ProposerError::OtherFactory { given, named, portal };
@@ -157,24 +154,20 @@ impl Connector {
             let error = ProposerError::NoImplementation { game_type: number, factory };
             return Err(ConnectError::Wrong(error));
         }
-        let arguments = match l1.call(factory, IDisputeGameFactory::gameArgsCall(number)).await {
-            Ok(arguments) => arguments,
-            // A factory of before there were such arguments: the implementation knows them itself.
-            Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => {
-                Default::default()
-            }
-            Err(error) => return Err(error.into()),
-        };
+        // With a factory of before there were such arguments the implementation knows them itself.
+        let arguments = l1.call(factory, IDisputeGameFactory::gameArgsCall(number)).await;
+        let arguments = where_known(arguments)?.unwrap_or_default();
         if let Some(game_type) = GameType::from_arguments(&arguments) {
             return Ok(game_type);
         }
         let registry = l1.call(implementation, IFaultDisputeGame::anchorStateRegistryCall {});
-        let permitted = match l1.call(implementation, IFaultDisputeGame::proposerCall {}).await {
-            Ok(permitted) => Some(permitted),
-            Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(GameType { registry: registry.await?, permitted, l2_chain_id: None })
+        let permitted = l1.call(implementation, IFaultDisputeGame::proposerCall {}).await;
+        let l2_chain_id = l1.call(implementation, IFaultDisputeGame::l2ChainIdCall {}).await;
+        Ok(GameType {
+            registry: registry.await?,
+            permitted: where_known(permitted)?,
+            l2_chain_id: where_known(l2_chain_id)?,
+        })
     }
 
     /// Says so when games of the type serve no withdrawals.
@@ -207,6 +200,15 @@ impl Connector {
             }
             tokio::time::sleep(CONNECT_INTERVAL).await;
         }
+    }
+}
+
+/// The answer of a contract that may not know the question.
+fn where_known<T>(answer: Result<T, ContractError>) -> Result<Option<T>, ContractError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -51,8 +51,8 @@ pub enum BridgeError {
     },
     /// A portal of an earlier time.
     #[error(
-        "the portal {portal} is version {version}, which has no anchorStateRegistry(): chains before \
-         the OP Stack's upgrade to it are not supported"
+        "the portal {portal} is version {version}, which has no disputeGameFactory(): chains that \
+         propose to an L2OutputOracle are not supported"
     )]
     OldPortal {
         /// The portal.

@@ -44,8 +44,9 @@ impl Head {
 pub struct Contracts {
     /// OptimismPortal.
     pub portal: Address,
-    /// AnchorStateRegistry.
-    pub registry: Address,
+    /// AnchorStateRegistry, which says which games count; `None` where the portal itself says it,
+    /// as older ones do.
+    pub registry: Option<Address>,
     /// DisputeGameFactory.
     pub factory: Address,
     /// Messenger and bridges.
@@ -53,6 +54,14 @@ pub struct Contracts {
     pub bridges: Bridges,
     /// Chain id of the L2; `None` on chains whose SystemConfig does not say.
     pub l2_chain_id: Option<u64>,
+}
+
+/// What the registry, or the portal, says of a game.
+struct Verdict {
+    registered: bool,
+    respected: bool,
+    blacklisted: bool,
+    retired: bool,
 }
 
 /// Why a contract gave no answer.
@@ -85,23 +94,28 @@ impl L1 {
     /// When L1 does not answer, or the address is not a portal of the supported line.
     pub async fn connect(provider: DynProvider, portal: Address) -> Result<Self, BridgeError> {
         let at = BlockId::latest();
-        let ask = |call| read(&provider, portal, call, at);
         let version = read(&provider, portal, Portal::versionCall {}, at).await?;
-        let registry = match read(&provider, portal, Portal::anchorStateRegistryCall {}, at).await {
-            Err(ReadError::Answer(_)) => return Err(BridgeError::OldPortal { portal, version }),
-            other => other?,
+        let registry = read(&provider, portal, Portal::anchorStateRegistryCall {}, at).await;
+        let registry = where_known(registry)?;
+        let factory = match registry {
+            Some(at_registry) => {
+                read(&provider, at_registry, Registry::disputeGameFactoryCall {}, at).await?
+            }
+            None => match read(&provider, portal, Portal::disputeGameFactoryCall {}, at).await {
+                Err(ReadError::Answer(_)) => {
+                    return Err(BridgeError::OldPortal { portal, version });
+                }
+                other => other?,
+            },
         };
-        let config = ask(Portal::systemConfigCall {}).await?;
-        let (factory, messenger, standard, erc721) = try_join!(
-            read(&provider, registry, Registry::disputeGameFactoryCall {}, at),
+        let config = read(&provider, portal, Portal::systemConfigCall {}, at).await?;
+        let (messenger, standard, erc721) = try_join!(
             read(&provider, config, ISystemConfig::l1CrossDomainMessengerCall {}, at),
             read(&provider, config, ISystemConfig::l1StandardBridgeCall {}, at),
             read(&provider, config, ISystemConfig::l1ERC721BridgeCall {}, at),
         )?;
-        let l2_chain_id = match read(&provider, config, ISystemConfig::l2ChainIdCall {}, at).await {
-            Err(ReadError::Answer(_)) => None,
-            id => u64::try_from(id?).ok(),
-        };
+        let l2_chain_id = read(&provider, config, ISystemConfig::l2ChainIdCall {}, at).await;
+        let l2_chain_id = where_known(l2_chain_id)?.and_then(|id| u64::try_from(id).ok());
         let bridges = Bridges { messenger, standard, erc721 };
         let contracts = Contracts { portal, registry, factory, bridges, l2_chain_id };
         Ok(Self { provider, contracts })
@@ -218,31 +232,14 @@ impl L1 {
     /// When L1 does not answer, or the address is no game.
     pub async fn standing(&self, game: Address, at: Head) -> Result<Standing, BridgeError> {
         let (provider, id) = (&self.provider, at.id());
-        let registry = self.contracts.registry;
         let clock = async {
-            match read(provider, game, Fault::maxClockDurationCall {}, id).await {
-                // Some games have none.
-                Err(ReadError::Answer(_)) => Ok(None),
-                clock => Ok(Some(clock?)),
-            }
+            // Some games have none.
+            where_known(read(provider, game, Fault::maxClockDurationCall {}, id).await)
         };
-        let (
-            status,
-            created_at,
-            resolved_at,
-            registered,
-            respected,
-            blacklisted,
-            retired,
-            max_clock,
-        ) = try_join!(
+        let (status, created_at, resolved_at, max_clock) = try_join!(
             read(provider, game, Fault::statusCall {}, id),
             read(provider, game, Fault::createdAtCall {}, id),
             read(provider, game, Fault::resolvedAtCall {}, id),
-            read(provider, registry, Registry::isGameRegisteredCall { _game: game }, id),
-            read(provider, registry, Registry::isGameRespectedCall { _game: game }, id),
-            read(provider, registry, Registry::isGameBlacklistedCall { _game: game }, id),
-            read(provider, registry, Registry::isGameRetiredCall { _game: game }, id),
             clock,
         )?;
         let status = GameStatus::from_number(status).ok_or_else(|| BridgeError::Contract {
@@ -250,6 +247,11 @@ impl L1 {
             call: Fault::statusCall::SIGNATURE,
             reason: format!("status {status} is unknown"),
         })?;
+        let verdict = match self.contracts.registry {
+            Some(registry) => self.verdict_of_registry(registry, game, id).await?,
+            None => self.verdict_of_portal(game, created_at, id).await?,
+        };
+        let Verdict { registered, respected, blacklisted, retired } = verdict;
         Ok(Standing {
             status,
             created_at,
@@ -262,16 +264,62 @@ impl L1 {
         })
     }
 
+    async fn verdict_of_registry(
+        &self,
+        registry: Address,
+        game: Address,
+        id: BlockId,
+    ) -> Result<Verdict, ReadError> {
+        let provider = &self.provider;
+        let (registered, respected, blacklisted, retired) = try_join!(
+            read(provider, registry, Registry::isGameRegisteredCall { _game: game }, id),
+            read(provider, registry, Registry::isGameRespectedCall { _game: game }, id),
+            read(provider, registry, Registry::isGameBlacklistedCall { _game: game }, id),
+            read(provider, registry, Registry::isGameRetiredCall { _game: game }, id),
+        )?;
+        Ok(Verdict { registered, respected, blacklisted, retired })
+    }
+
+    /// The rules of portals that keep the verdicts themselves: the type that is respected now
+    /// decides, and games from before it was set are retired.
+    async fn verdict_of_portal(
+        &self,
+        game: Address,
+        created_at: u64,
+        id: BlockId,
+    ) -> Result<Verdict, ReadError> {
+        let (provider, Contracts { portal, factory, .. }) = (&self.provider, self.contracts);
+        let (data, respected_type, updated_at, blacklisted) = try_join!(
+            read(provider, game, Fault::gameDataCall {}, id),
+            read(provider, portal, Portal::respectedGameTypeCall {}, id),
+            read(provider, portal, Portal::respectedGameTypeUpdatedAtCall {}, id),
+            read(provider, portal, Portal::disputeGameBlacklistCall(game), id),
+        )?;
+        let entry = Factory::gamesCall {
+            _gameType: data.gameType_,
+            _rootClaim: data.rootClaim_,
+            _extraData: data.extraData_,
+        };
+        Ok(Verdict {
+            registered: read(provider, factory, entry, id).await?.proxy_ == game,
+            respected: data.gameType_ == respected_type,
+            blacklisted,
+            retired: created_at < updated_at,
+        })
+    }
+
     /// A place at the end of the factory's list of games, and the type that counts; `None` if there
     /// is no game at all.
     ///
     /// # Errors
     /// When L1 does not answer.
     pub async fn games_end(&self, at: Head) -> Result<Option<(U256, u32)>, BridgeError> {
-        let Contracts { factory, registry, .. } = self.contracts;
+        let Contracts { portal, factory, registry, .. } = self.contracts;
+        let judge = registry.unwrap_or(portal);
         let (count, game_type) = try_join!(
             read(&self.provider, factory, Factory::gameCountCall {}, at.id()),
-            read(&self.provider, registry, Registry::respectedGameTypeCall {}, at.id()),
+            // Portal and registry have the same getter.
+            read(&self.provider, judge, Registry::respectedGameTypeCall {}, at.id()),
         )?;
         Ok(count.checked_sub(U256::ONE).map(|last| (last, game_type)))
     }
@@ -309,6 +357,15 @@ impl L1 {
             read(&self.provider, messenger, failedMessagesCall(hash), at.id()),
         )?;
         Ok(if done { Some(true) } else { failed.then_some(false) })
+    }
+}
+
+/// The answer of a contract that may not know the question.
+fn where_known<T>(answer: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ReadError::Answer(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -13,6 +13,7 @@ use opal_protocol::contracts::IFaultDisputeGame::{
     self as game, IFaultDisputeGameCalls as GameCalls,
 };
 use opal_protocol::contracts::IOptimismPortal::{self as portal, IOptimismPortalCalls as Portal};
+use opal_protocol::contracts::ISuperchainConfig as superchain;
 
 use super::world::{BOND, FACTORY, Game, PORTAL, World};
 
@@ -23,6 +24,7 @@ const PAYMENT_DELAY: u64 = 4;
 
 const REGISTRY: Address = Address::repeat_byte(0xa3);
 const WETH: Address = Address::repeat_byte(0xa4);
+const SUPERCHAIN: Address = Address::repeat_byte(0xa6);
 /// What the games are clones of.
 pub(super) const IMPLEMENTATION: Address = Address::repeat_byte(0xa5);
 
@@ -66,6 +68,7 @@ impl World {
             PORTAL => self.portal(data),
             REGISTRY => self.registry(data),
             WETH => self.weth(data),
+            SUPERCHAIN => ok::<superchain::pausedCall>(self.paused),
             to if to == self.factory => self.factory_call(from, value, data),
             IMPLEMENTATION => match GameCalls::abi_decode(data).map_err(|_| Vec::new())? {
                 GameCalls::anchorStateRegistry(_) => ok::<game::anchorStateRegistryCall>(REGISTRY),
@@ -108,6 +111,7 @@ impl World {
 
     fn weth(&self, data: &[u8]) -> Result<Vec<u8>, Reverted> {
         match Weth::abi_decode(data).map_err(|_| Vec::new())? {
+            Weth::config(_) if !self.closing => ok::<weth::configCall>(SUPERCHAIN),
             Weth::delay(_) => ok::<weth::delayCall>(U256::from(PAYMENT_DELAY)),
             Weth::withdrawals(call) => {
                 let game = self.chain.games.iter().find(|game| game.address == call._0);
@@ -187,6 +191,7 @@ impl World {
     fn game(&mut self, index: usize, data: &[u8]) -> Result<Vec<u8>, Reverted> {
         let (now, paused) = (self.chain.time, self.paused);
         let proper = !self.paused && !self.blacklisted;
+        let closing = self.closing;
         let this = &mut self.chain.games[index];
         match GameCalls::abi_decode(data).map_err(|_| Vec::new())? {
             GameCalls::status(_) => ok::<game::statusCall>(this.status),
@@ -205,6 +210,17 @@ impl World {
                 ok::<game::getChallengerDurationCall>(used)
             }
             GameCalls::resolvedAt(_) => ok::<game::resolvedAtCall>(this.resolved_at),
+            // What the games of before did not have yet.
+            GameCalls::bondDistributionMode(_)
+            | GameCalls::normalModeCredit(_)
+            | GameCalls::refundModeCredit(_)
+            | GameCalls::hasUnlockedCredit(_)
+            | GameCalls::closeGame(_)
+                if !closing =>
+            {
+                Err(Vec::new())
+            }
+            GameCalls::credit(_) if !closing => ok::<game::creditCall>(this.won),
             GameCalls::bondDistributionMode(_) => ok::<game::bondDistributionModeCall>(this.mode),
             GameCalls::anchorStateRegistry(_) => ok::<game::anchorStateRegistryCall>(REGISTRY),
             GameCalls::weth(_) => ok::<game::wethCall>(WETH),
@@ -227,6 +243,7 @@ impl World {
                 this.claims[index] = true;
                 if index == 0 && !this.countered {
                     this.won = U256::from(BOND);
+                    this.unlocked_at = (!closing).then_some(now);
                 }
                 ok::<game::resolveClaimCall>(game::resolveClaimReturn {})
             }
@@ -245,6 +262,9 @@ impl World {
                 assert_eq!(call._recipient, this.creator);
                 if paused {
                     return Err(game::GamePaused {}.abi_encode());
+                }
+                if this.mode == 0 && !closing {
+                    this.mode = 1;
                 }
                 if this.mode == 0 {
                     if this.status == 0 || now - this.resolved_at <= FINALITY_DELAY {

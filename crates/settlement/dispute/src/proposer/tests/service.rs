@@ -37,6 +37,21 @@ async fn games_come_at_the_interval_and_end_with_their_bonds_paid() {
 }
 
 #[tokio::test]
+async fn games_of_before_they_were_closed_end_with_their_bonds_paid() {
+    let stage = Stage::new().await;
+    stage.change(|world| (world.closing, world.arguments, world.paused) = (false, false, true));
+    let proposer = stage.start().await.unwrap();
+    until_stats(&proposer, |stats| stats.resolved == 1).await;
+    stage.blocks(10).await;
+    assert_eq!(proposer.stats().borrow().paid, 0, "nothing is paid in a pause");
+    stage.change(|world| world.paused = false);
+    let stats = until_stats(&proposer, |stats| stats.paid == 1).await;
+    assert_eq!((stats.failed_transactions, stats.lost), (0, 0));
+    assert_eq!(stats.paid_wei, U256::from(BOND));
+    stage.shutdown.trigger("end of the test");
+}
+
+#[tokio::test]
 async fn safe_blocks_are_proposed_where_that_is_allowed() {
     let mut stage = Stage::new().await;
     stage.config.pace.allow_non_finalized = true;

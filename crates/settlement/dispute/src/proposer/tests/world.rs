@@ -101,6 +101,8 @@ pub(super) struct World {
     pub implementation: Address,
     /// Whether the factory knows arguments of games, or the implementation itself.
     pub arguments: bool,
+    /// Whether games are closed before they pay, as those of today are.
+    pub closing: bool,
     rollup: RollupConfig,
 }
 
@@ -153,6 +155,7 @@ impl World {
             is_proxy: true,
             factory: FACTORY,
             implementation: IMPLEMENTATION,
+            closing: true,
             arguments: true,
             rollup,
         }

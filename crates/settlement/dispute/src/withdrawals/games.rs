@@ -116,7 +116,8 @@ pub struct Standing {
     pub resolved_at: u64,
     /// Whether the factory created it.
     pub registered: bool,
-    /// Whether its type was the respected one when it was created.
+    /// Whether its type was the respected one when it was created; on chains whose portal judges the
+    /// games, whether it is now.
     pub respected: bool,
     /// Whether the guardian struck it out.
     pub blacklisted: bool,
@@ -140,7 +141,7 @@ pub enum Objection {
     #[error("it is retired")]
     Retired,
     /// Of another type.
-    #[error("its type was not the respected one when it was created")]
+    #[error("its type is not the respected one")]
     NotRespected,
     /// Refuted.
     #[error("its claim was refuted")]

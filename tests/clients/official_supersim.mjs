@@ -56,7 +56,7 @@ function opal(args, ready) {
     }
     child.stdout.on('data', read)
     child.stderr.on('data', read)
-    child.on('exit', (code) => reject(new Failure(`opal ${args[0]} ended with ${code}: ${output}`)))
+    child.on('exit', (code) => reject(new Failure(`opal ${args[0]} ended with ${code}: ${output.slice(-2000)}`)))
   })
 }
 
@@ -113,6 +113,9 @@ async function takeOver(url, portal) {
   await rpc(url, 'anvil_autoImpersonateAccount', [false])
   await rpc(url, 'evm_setAutomine', [false])
   await rpc(url, 'evm_setIntervalMining', [1])
+  // What nobody signed has a hash that is none: the rollup begins after it.
+  const { number } = await rpc(url, 'eth_getBlockByNumber', ['latest', false])
+  await until('another block', async () => BigInt(await rpc(url, 'eth_blockNumber')) > BigInt(number) + 1n, 30)
   return { at, inbox: await read(config, 'batchInbox') }
 }
 

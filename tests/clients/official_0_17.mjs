@@ -149,6 +149,8 @@ async function begin(rollup, out) {
   ])
   burst.call('DisputeGameFactory', factory, 'setImplementation', [GAME_TYPE, game])
   burst.call('DisputeGameFactory', factory, 'setInitBond', [GAME_TYPE, parseEther('0.08')])
+  // The portal of before the dispute games, which our tools refuse.
+  const oldest = burst.create('OptimismPortal')
   const receipts = await burst.mined()
 
   const l1Block = await rpc(rollup.endpoints.l1Rpc, 'eth_getBlockByHash', [receipts[configured].blockHash, false])
@@ -156,6 +158,7 @@ async function begin(rollup, out) {
   writeFileSync(join(out, 'genesis.json'), JSON.stringify(genesis))
   const names = { OptimismPortalProxy: portal, SystemConfigProxy: config, DisputeGameFactoryProxy: factory, AnchorStateRegistryProxy: registry, DelayedWETHProxy: weth, L1CrossDomainMessengerProxy: messenger, L1StandardBridgeProxy: bridge, L1ERC721BridgeProxy: erc721, OptimismMintableERC20FactoryProxy: tokens, SuperchainConfigProxy: superchain, PermissionedDisputeGame: game, AnchorStateRegistryImpl: registryCode, ProxyAdmin: admin }
   writeFileSync(join(out, 'addresses.json'), JSON.stringify(names))
+  writeFileSync(join(out, 'oldest-portal'), oldest)
   const { config: base } = rollup
   const rollupConfig = {
     ...base,

@@ -53,6 +53,16 @@ fn an_older_release(clients: &Clients, l1: &Rollup) {
     script(l1.dir(), &["finish", out, &url]);
     execution.interrupt(Duration::from_secs(5));
 
+    let oldest = std::fs::read_to_string(folder.path().join("oldest-portal")).unwrap();
+    let deposit = ["bridge", "deposit", "--amount", "1wei", "--mnemonic", MNEMONIC];
+    let mut command = opal(&deposit);
+    command.args(["--l1-rpc", &l1.endpoint("l1Rpc"), "--portal", &oldest]);
+    let refused = Process::start("opal bridge", &mut command).wait(SOON);
+    assert!(!refused.status.success(), "{}", refused.stdout);
+    for words in ["is version 2.", "no disputeGameFactory()"] {
+        assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
+    }
+
     let (rpc, beacon) = (l1.endpoint("l1Rpc"), l1.endpoint("l1Beacon"));
     let given = ["--l1", &rpc, "--l1-beacon", &beacon, "--deployment", out];
     let roles = ["--mnemonic", OTHER_MNEMONIC, "--no-proposer"];

@@ -15,6 +15,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, shutdown: &Shutdown) -> eyre::Result<Box<dyn Any>> {
     let batcher = Batcher::start(BatcherConfig::try_from(args.batcher)?, shutdown).await?;
-    info!(target: "opal::da", "batcher is up");
+    let rpc = batcher.rpc().map(opal_service::RpcHandle::http_url);
+    let metrics = batcher.metrics_url();
+    info!(target: "opal::da", rpc, metrics, "batcher is up");
     Ok(Box::new(batcher))
 }

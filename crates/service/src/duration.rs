@@ -1,4 +1,4 @@
-//! Durations as users write them.
+//! Durations as users write them, and waits between attempts.
 
 use std::time::Duration;
 
@@ -32,10 +32,25 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(expected()) } else { Ok(total) }
 }
 
+/// The wait after so many failures in a row: 1 s after the first, twice as long after each further
+/// one, `longest` at the most.
+pub fn backoff(failures: u32, longest: Duration) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(32)).min(longest)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_bounded() {
+        let longest = Duration::from_secs(30);
+        assert_eq!(backoff(0, longest), Duration::from_secs(1));
+        assert_eq!(backoff(1, longest), Duration::from_secs(1));
+        assert_eq!(backoff(3, longest), Duration::from_secs(4));
+        assert_eq!(backoff(u32::MAX, longest), longest);
+    }
 
     #[test]
     fn units_add_up_and_nonsense_is_refused() {

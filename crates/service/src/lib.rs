@@ -4,8 +4,9 @@
 //!   process with a named reason.
 //! - [`logging`]: `tracing` to stderr, text or JSON, and the live status line of a terminal.
 //! - [`rpc_server`]: JSON-RPC over HTTP and WebSocket on one port, [`access`]: who may call it.
+//! - [`admin`]: the admin RPC of batcher and proposer.
 //! - [`metrics`]: a Prometheus registry and its HTTP endpoint.
-//! - [`endpoint`]: a JSON-RPC endpoint and the flag that names it.
+//! - [`endpoint`]: a JSON-RPC endpoint, the flag that names it, and how it is waited for.
 //! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
 //! - [`jwt`]: the secret and the tokens of the Engine API.
@@ -15,6 +16,7 @@
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
 
 pub mod access;
+pub mod admin;
 pub mod duration;
 pub mod endpoint;
 pub mod files;

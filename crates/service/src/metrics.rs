@@ -4,19 +4,43 @@
 //! handles (`Counter`, `Gauge`, `Histogram` of `prometheus_client`) are cheap to clone and to
 //! update.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use clap::Args;
 pub use prometheus_client;
 use prometheus_client::collector::Collector;
 use prometheus_client::registry::{Metric, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::rpc_server::{RpcServerConfig, RpcServerError, bind};
+
+/// Flags of the metrics. Each role names its own variables for them, by `mut_arg`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct MetricsArgs {
+    /// Serve Prometheus metrics.
+    #[arg(long = "metrics.enabled")]
+    pub metrics_enabled: bool,
+    /// Address of the metrics.
+    #[arg(long = "metrics.addr", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST),
+          value_name = "ADDRESS")]
+    pub metrics_addr: IpAddr,
+    /// Port of the metrics; 0 picks a free one.
+    #[arg(long = "metrics.port", default_value_t = 7300, value_name = "PORT")]
+    pub metrics_port: u16,
+}
+
+impl MetricsArgs {
+    /// Where to listen, if metrics are wanted.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.metrics_enabled.then(|| SocketAddr::new(self.metrics_addr, self.metrics_port))
+    }
+}
 
 /// The registry of a process. Cheap to clone.
 #[derive(Clone, Debug, Default)]

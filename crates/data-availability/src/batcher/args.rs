@@ -1,15 +1,16 @@
 //! Flags of `opal batcher`, named as the OP Stack's batcher names them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use opal_protocol::Compression;
 use opal_protocol::compress::DEFAULT_LEVEL;
 use opal_service::TxManagerArgs;
+use opal_service::admin::AdminArgs;
 use opal_service::duration::parse_duration;
 use opal_service::keys::Secret;
+use opal_service::metrics::MetricsArgs;
 use url::Url;
 
 /// Where batches go.
@@ -80,6 +81,13 @@ impl CompressionAlgo {
 
 /// Flags of the batcher.
 #[derive(Clone, Debug, Args)]
+#[command(
+    mut_arg("rpc_addr", |arg| arg.env("OPAL_BATCHER_RPC_ADDR")),
+    mut_arg("rpc_port", |arg| arg.env("OPAL_BATCHER_RPC_PORT")),
+    mut_arg("metrics_enabled", |arg| arg.env("OPAL_BATCHER_METRICS_ENABLED")),
+    mut_arg("metrics_addr", |arg| arg.env("OPAL_BATCHER_METRICS_ADDR")),
+    mut_arg("metrics_port", |arg| arg.env("OPAL_BATCHER_METRICS_PORT"))
+)]
 pub struct BatcherArgs {
     /// L1 JSON-RPC that transactions are sent to.
     #[arg(long, env = "OPAL_BATCHER_L1_ETH_RPC", value_name = "URL")]
@@ -142,27 +150,14 @@ pub struct BatcherArgs {
     #[arg(long, env = "OPAL_BATCHER_WAIT_NODE_SYNC")]
     pub wait_node_sync: bool,
     /// Post nothing until admin_startBatcher is called; needs --rpc.port.
-    #[arg(
-        long,
-        env = "OPAL_BATCHER_STOPPED",
-        requires = "batcher_rpc_port",
-        help_heading = "Admin RPC"
-    )]
+    #[arg(long, env = "OPAL_BATCHER_STOPPED", requires = "rpc_port", help_heading = "Admin RPC")]
     pub stopped: bool,
-    /// Address of the admin RPC, which has no access control.
-    #[arg(id = "batcher_rpc_addr", long = "rpc.addr", env = "OPAL_BATCHER_RPC_ADDR",
-          default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), help_heading = "Admin RPC",
-          value_name = "ADDRESS")]
-    pub rpc_addr: IpAddr,
-    /// Port of the admin RPC; without it there is none.
-    #[arg(
-        id = "batcher_rpc_port",
-        long = "rpc.port",
-        env = "OPAL_BATCHER_RPC_PORT",
-        help_heading = "Admin RPC",
-        value_name = "PORT"
-    )]
-    pub rpc_port: Option<u16>,
+    /// The admin RPC.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// The metrics.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Private key in hex. Its account must be the batcher that the SystemConfig on L1 names.
     #[arg(
         long,

@@ -21,9 +21,7 @@ const BATCHER_HASH: [u8; 4] =
     <ISystemConfig::batcherHashCall as alloy_sol_types::SolCall>::SELECTOR;
 
 pub(crate) async fn sync_status(rollup: &Endpoint) -> Result<SyncStatus, CallError> {
-    const METHOD: &str = "optimism_syncStatus";
-    let answer = rollup.provider.client().request_noparams(METHOD).await;
-    answer.map_err(|e| rollup.call_error(METHOD, &e))
+    rollup.request("optimism_syncStatus", ()).await
 }
 
 /// L2 blocks with these numbers, each checked against its hash, in order. The numbers may belong to
@@ -36,10 +34,8 @@ pub(crate) fn l2_blocks(
 }
 
 async fn l2_block(l2: &Endpoint, number: u64) -> Result<SealedBlock, CallError> {
-    const METHOD: &str = "eth_getBlockByNumber";
     let params = (U64::from(number), true);
-    let answer = l2.provider.client().request::<_, Option<RpcBlock>>(METHOD, params).await;
-    let block = answer.map_err(|e| l2.call_error(METHOD, &e))?;
+    let block: Option<RpcBlock> = l2.request("eth_getBlockByNumber", params).await?;
     let block = block.ok_or_else(|| l2.error(format!("there is no L2 block {number}")))?;
     let block = block.verify(Layer::L2).map_err(|e| l2.error(e.to_string()))?;
     if block.header().number != number {

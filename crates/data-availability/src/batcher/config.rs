@@ -29,7 +29,8 @@ pub struct BatcherConfig {
     pub(crate) max_pending: usize,
     pub(crate) posting: Posting,
     pub(crate) tx_manager: TxManagerConfig,
-    pub(crate) metrics: Option<Metrics>,
+    pub(crate) metrics: Metrics,
+    pub(crate) metrics_server: Option<SocketAddr>,
 }
 
 /// How blocks become transactions.
@@ -98,14 +99,15 @@ impl BatcherConfig {
                 poll_interval: Duration::from_millis(100),
                 ..TxManagerConfig::default()
             },
-            metrics: None,
+            metrics: Metrics::new(),
+            metrics_server: None,
         })
     }
 
     /// Registers `opal_batcher_*` in a registry.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
-        self.metrics = Some(metrics);
+        self.metrics = metrics;
         self
     }
 }
@@ -166,7 +168,7 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
             poll_interval: args.poll_interval,
             wait_node_sync: args.wait_node_sync,
             stopped: args.stopped,
-            admin_rpc: args.rpc_port.map(|port| SocketAddr::new(args.rpc_addr, port)),
+            admin_rpc: args.admin.addr(),
             max_pending,
             posting: Posting {
                 da,
@@ -178,7 +180,8 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
                 max_frame_size: max_frame_size(da, max_calldata),
             },
             tx_manager: TxManagerConfig { max_pending, ..TxManagerConfig::from(&args.tx_manager) },
-            metrics: None,
+            metrics: Metrics::new(),
+            metrics_server: args.metrics.addr(),
         })
     }
 }

@@ -23,15 +23,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(stats: watch::Sender<BatcherStats>, metrics: Option<&Metrics>) -> Self {
-        let counter = |name, help| match metrics {
-            Some(metrics) => metrics.register("batcher", name, help, Counter::default()),
-            None => Counter::default(),
-        };
-        let gauge = |name, help| match metrics {
-            Some(metrics) => metrics.register("batcher", name, help, Gauge::default()),
-            None => Gauge::default(),
-        };
+    pub(crate) fn new(stats: watch::Sender<BatcherStats>, metrics: &Metrics) -> Self {
+        let counter = |name, help| metrics.register("batcher", name, help, Counter::default());
+        let gauge = |name, help| metrics.register("batcher", name, help, Gauge::default());
         Self {
             stats,
             counted_block: 0,

@@ -27,11 +27,14 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+
 use opal_protocol::{BlockId, ConfigError};
+use opal_service::endpoint::ConnectError;
 use opal_service::http::HttpError;
 use opal_service::keys::KeyError;
-use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
-use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
+use opal_service::rpc_server::RpcServerError;
+use opal_service::{RpcHandle, Shutdown, admin, metrics as service_metrics};
 use tokio::sync::{mpsc, watch};
 
 pub use args::{BatchType, BatcherArgs, CompressionAlgo, DataAvailabilityType};
@@ -68,7 +71,7 @@ pub enum BatcherError {
         /// What is wrong with it.
         source: HttpError,
     },
-    /// The admin RPC can't be served.
+    /// The admin RPC or the metrics can't be served.
     #[error(transparent)]
     Rpc(#[from] RpcServerError),
     /// An endpoint serves another chain than the rollup configuration names.
@@ -138,6 +141,7 @@ pub struct BatcherStats {
 pub struct Batcher {
     stats: watch::Receiver<BatcherStats>,
     rpc: Option<RpcHandle>,
+    metrics: Option<SocketAddr>,
 }
 
 impl Batcher {
@@ -145,26 +149,27 @@ impl Batcher {
     /// task then ends with an error when they turn out to be the wrong ones.
     ///
     /// # Errors
-    /// When the configuration is wrong, as far as the endpoints tell at once, or the port of the
-    /// admin RPC is taken.
+    /// When the configuration is wrong, as far as the endpoints tell at once, or a port is
+    /// taken.
     pub async fn start(config: BatcherConfig, shutdown: &Shutdown) -> Result<Self, BatcherError> {
-        let rpc = match config.admin_rpc {
-            Some(addr) => Some(RpcEndpoint::bind(RpcServerConfig::new(addr, "--rpc.port"))?),
-            None => None,
+        let rpc = config.admin_rpc.map(admin::bind).transpose()?;
+        let serve = |addr| {
+            service_metrics::serve(config.metrics.clone(), addr, "--metrics.port", shutdown.token())
         };
+        let metrics = config.metrics_server.map(serve).transpose()?;
         let connector = run::Connector::new(config)?;
         let session = match connector.connect().await {
             Ok(session) => Some(session),
-            Err(run::ConnectError::Wrong(error)) => return Err(error),
+            Err(ConnectError::Wrong(error)) => return Err(error),
             // The task tries again, and says so.
-            Err(run::ConnectError::Unavailable(_)) => None,
+            Err(ConnectError::Unavailable(_)) => None,
         };
         let (stats, receiver) = watch::channel(BatcherStats::default());
         let (commands, inbox) = mpsc::channel(8);
-        let rpc = rpc.map(|endpoint| endpoint.serve(rpc::module(commands))).transpose()?;
+        let rpc = rpc.map(|rpc| rpc.serve(admin::module(&rpc::METHODS, commands))).transpose()?;
         let stop = shutdown.token();
         shutdown.spawn_critical("batcher", run::run(connector, session, stats, inbox, stop));
-        Ok(Self { stats: receiver, rpc })
+        Ok(Self { stats: receiver, rpc, metrics })
     }
 
     /// What the batcher has done, as it changes.
@@ -175,5 +180,10 @@ impl Batcher {
     /// The admin RPC, where one was asked for.
     pub const fn rpc(&self) -> Option<&RpcHandle> {
         self.rpc.as_ref()
+    }
+
+    /// Where the metrics are served, if they were asked for.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.metrics.map(|addr| format!("http://{addr}/metrics"))
     }
 }

@@ -9,7 +9,9 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use opal_protocol::{ChannelId, L1BlockRef, RollupConfig};
-use opal_service::endpoint::{CallError, Endpoint};
+use opal_service::admin::Request;
+use opal_service::duration::backoff;
+use opal_service::endpoint::{CallError, ConnectError, Endpoint, connected};
 use opal_service::trouble::Trouble;
 use opal_service::tx_manager::PendingTx;
 use opal_service::{TxError, TxManager};
@@ -22,15 +24,13 @@ use super::channel::{BlockSummary, PendingBlock};
 use super::client;
 use super::config::BatcherConfig;
 use super::metrics::Recorder;
-use super::rpc::{Command, Request};
+use super::rpc::Command;
 use super::state::{BatcherState, Confirmation};
 use super::status::{ResetReason, SyncStatus, WaitReason};
 use super::{BatcherError, BatcherStats, TARGET, payload};
 
 /// Longest time between attempts after failures.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// Time between attempts to reach the endpoints at the start.
-const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The configuration and its endpoints, not yet known to be the right ones.
 pub(crate) struct Connector {
@@ -44,20 +44,6 @@ pub(crate) struct Connector {
 pub(crate) struct Session {
     rollup_config: Arc<RollupConfig>,
     tx_manager: TxManager,
-}
-
-/// Why there is no session.
-pub(crate) enum ConnectError {
-    /// An endpoint does not answer: try again.
-    Unavailable(String),
-    /// Trying again won't help.
-    Wrong(BatcherError),
-}
-
-impl From<CallError> for ConnectError {
-    fn from(error: CallError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
 }
 
 impl Connector {
@@ -74,7 +60,7 @@ impl Connector {
     }
 
     /// Asks all endpoints who they are.
-    pub(crate) async fn connect(&self) -> Result<Session, ConnectError> {
+    pub(crate) async fn connect(&self) -> Result<Session, ConnectError<BatcherError>> {
         let rollup = self.rollup.rollup_config().await?;
         let rollup = rollup.map_err(|error| ConnectError::Wrong(error.into()))?;
         for (endpoint, expected) in [(&self.l1, rollup.l1_chain_id), (&self.l2, rollup.l2_chain_id)]
@@ -109,13 +95,17 @@ pub(crate) async fn run(
     connector: Connector,
     session: Option<Session>,
     stats: watch::Sender<BatcherStats>,
-    mut commands: mpsc::Receiver<Request>,
+    mut commands: mpsc::Receiver<Request<Command>>,
     stop: CancellationToken,
 ) -> Result<(), BatcherError> {
     let work = async {
         let session = match session {
             Some(session) => session,
-            None => wait_for_endpoints(&connector).await?,
+            None => {
+                let waiting =
+                    |reason: &str| warn!(target: TARGET, reason, "waiting for an endpoint");
+                connected(|| connector.connect(), waiting).await?
+            }
         };
         let mut service = Service::new(connector, session, stats);
         service.run(&mut commands).await
@@ -124,20 +114,6 @@ pub(crate) async fn run(
         biased;
         () = stop.cancelled() => Ok(()),
         result = work => result,
-    }
-}
-
-async fn wait_for_endpoints(connector: &Connector) -> Result<Session, BatcherError> {
-    let mut trouble = Trouble::default();
-    loop {
-        match connector.connect().await {
-            Ok(session) => return Ok(session),
-            Err(ConnectError::Wrong(error)) => return Err(error),
-            Err(ConnectError::Unavailable(reason)) => {
-                report(&mut trouble, "waiting for an endpoint", &reason);
-            }
-        }
-        tokio::time::sleep(CONNECT_INTERVAL).await;
     }
 }
 
@@ -197,7 +173,7 @@ impl Service {
         Self {
             state,
             active: !config.stopped,
-            recorder: Recorder::new(stats, config.metrics.as_ref()),
+            recorder: Recorder::new(stats, &config.metrics),
             connector,
             session,
             l1_head: L1BlockRef::default(),
@@ -213,7 +189,10 @@ impl Service {
         }
     }
 
-    async fn run(&mut self, commands: &mut mpsc::Receiver<Request>) -> Result<(), BatcherError> {
+    async fn run(
+        &mut self,
+        commands: &mut mpsc::Receiver<Request<Command>>,
+    ) -> Result<(), BatcherError> {
         let mut ticks = tokio::time::interval(self.connector.config.poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -230,13 +209,12 @@ impl Service {
         }
     }
 
-    async fn on_command(
-        &mut self,
-        command: Command,
-    ) -> Result<Result<(), &'static str>, BatcherError> {
+    async fn on_command(&mut self, command: Command) -> Result<Result<(), String>, BatcherError> {
         match (command, self.active) {
-            (Command::Start, true) => return Ok(Err("the batcher is running already")),
-            (Command::Stop | Command::Flush, false) => return Ok(Err("the batcher is stopped")),
+            (Command::Start, true) => return Ok(Err("the batcher is running already".to_owned())),
+            (Command::Stop | Command::Flush, false) => {
+                return Ok(Err("the batcher is stopped".to_owned()));
+            }
             (Command::Start, false) => {
                 info!(target: TARGET, "started by admin_startBatcher");
                 self.state.clear();
@@ -469,7 +447,7 @@ impl Service {
         self.recorder.failed();
         self.state.tx_failed(ticket.channel);
         self.failures = self.failures.saturating_add(1);
-        let wait = backoff(self.failures);
+        let wait = backoff(self.failures, MAX_BACKOFF);
         self.retry_at = Some(Instant::now() + wait);
         match failure {
             TxError::InsufficientFunds { .. } | TxError::Refused(_) => {
@@ -478,11 +456,6 @@ impl Service {
             _ => warn!(target: TARGET, error = %failure, retry_in = ?wait, "transaction failed"),
         }
     }
-}
-
-/// 1 s after the first failure, twice as long after each further one.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(MAX_BACKOFF)
 }
 
 fn report(trouble: &mut Trouble, what: &str, reason: &str) {
@@ -498,16 +471,4 @@ fn over(trouble: &mut Trouble, what: &str) -> bool {
         info!(target: TARGET, "{what}");
     }
     was_on
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_and_stay_bounded() {
-        assert_eq!(backoff(1), Duration::from_secs(1));
-        assert_eq!(backoff(3), Duration::from_secs(4));
-        assert_eq!(backoff(u32::MAX), MAX_BACKOFF);
-    }
 }

@@ -10,9 +10,7 @@ use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844WithSidecar};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_eips::eip4844::Blob;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
+use opal_tests::json_rpc;
 use serde_json::{Value, json};
 
 use super::*;
@@ -113,15 +111,7 @@ impl L1 {
                 let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
                 match self.mined.get(&hash) {
                     None => Value::Null,
-                    Some(block) => json!({
-                        "type": "0x2", "status": "0x1", "cumulativeGasUsed": "0x5208",
-                        "logs": [], "logsBloom": format!("0x{}", "00".repeat(256)),
-                        "transactionHash": hash, "transactionIndex": "0x0",
-                        "blockHash": B256::with_last_byte(*block as u8),
-                        "blockNumber": format!("{block:#x}"), "gasUsed": "0x5208",
-                        "effectiveGasPrice": "0x1", "from": Address::ZERO, "to": Address::ZERO,
-                        "contractAddress": null,
-                    }),
+                    Some(block) => json_rpc::receipt(json!(hash), *block, true, &[]),
                 }
             }
             other => return Err(format!("method {other} not found")),
@@ -131,24 +121,13 @@ impl L1 {
 
 type Shared = Arc<Mutex<L1>>;
 
-async fn handle(State(l1): State<Shared>, Json(request): Json<Value>) -> Json<Value> {
-    let method = request["method"].as_str().unwrap();
-    let answer = l1.lock().unwrap().answer(method, &request["params"]);
-    Json(match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
-        Err(message) => json!({
-            "jsonrpc": "2.0", "id": request["id"],
-            "error": {"code": -32000, "message": message},
-        }),
-    })
-}
-
 async fn start(l1: L1) -> (Shared, DynProvider) {
     let l1 = Arc::new(Mutex::new(l1));
-    let router = Router::new().route("/", post(handle)).with_state(Arc::clone(&l1));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await });
+    let shared = Arc::clone(&l1);
+    let answer = move |_: &str, method: &str, params: &Value| {
+        shared.lock().unwrap().answer(method, params).map_err(json_rpc::refused)
+    };
+    let url = format!("{}/l1", json_rpc::serve(Arc::new(answer)).await);
     (l1, crate::http::provider(&url.parse().unwrap()).unwrap())
 }
 

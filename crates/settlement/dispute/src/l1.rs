@@ -7,7 +7,7 @@ use alloy_transport::TransportError;
 use opal_service::endpoint::{CallError, Endpoint};
 use opal_service::http::error_text;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::revert;
 
@@ -52,10 +52,8 @@ pub(crate) struct L1 {
 impl L1 {
     /// The tip.
     pub(crate) async fn head(&self) -> Result<L1Head, CallError> {
-        const METHOD: &str = "eth_getBlockByNumber";
-        let client = self.endpoint.provider.client();
-        let answer = client.request::<_, Option<L1Head>>(METHOD, ("latest", false)).await;
-        let head = answer.map_err(|e| self.endpoint.call_error(METHOD, &e))?;
+        let head: Option<L1Head> =
+            self.endpoint.request("eth_getBlockByNumber", ("latest", false)).await?;
         head.ok_or_else(|| self.endpoint.error("there is no latest block"))
     }
 
@@ -90,10 +88,7 @@ impl L1 {
 
     /// A word of a contract's storage.
     pub(crate) async fn storage(&self, contract: Address, slot: B256) -> Result<B256, CallError> {
-        const METHOD: &str = "eth_getStorageAt";
-        let client = self.endpoint.provider.client();
-        let answer = client.request::<_, B256>(METHOD, (contract, slot, "latest")).await;
-        answer.map_err(|e| self.endpoint.call_error(METHOD, &e))
+        self.endpoint.request("eth_getStorageAt", (contract, slot, "latest")).await
     }
 
     fn error<C: SolCall>(
@@ -105,45 +100,19 @@ impl L1 {
         let function = C::SIGNATURE;
         let unavailable = || self.endpoint.call_error(function, error);
         let Some(payload) = error.as_error_resp() else { return unavailable().into() };
-        let message = payload.message.to_lowercase();
-        // 3 is geth's code for a revert; others tell it by their words.
-        if payload.code == 3 || message.contains("revert") {
-            let data = payload.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok());
-            let reason = match revert_data(data.as_ref()) {
-                Some(data) => revert::reason(&data),
-                None => payload.message.to_string(),
+        if let Some(data) = revert::revert_data(error) {
+            let reason = match data.is_empty() {
+                false => revert::reason(&data),
+                true => payload.message.to_string(),
             };
             return ContractError::Reverted { contract, function, reason };
         }
         if let Some(account) = account
-            && message.contains("insufficient")
+            && payload.message.to_lowercase().contains("insufficient")
         {
             let reason = error_text(error);
             return ContractError::InsufficientFunds { account, function, reason };
         }
         unavailable().into()
-    }
-}
-
-/// The data of a revert: a string of hex, in front of which some nodes put a word.
-fn revert_data(data: Option<&Value>) -> Option<Bytes> {
-    let text = data?.as_str()?;
-    let hex = text.get(text.find("0x")?..)?;
-    hex.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_of_reverts_is_found_in_the_forms_that_nodes_use() {
-        let data = Some(Bytes::from_static(&[0x12, 0x34]));
-        assert_eq!(revert_data(Some(&json!("0x1234"))), data);
-        assert_eq!(revert_data(Some(&json!("Reverted 0x1234"))), data);
-        for other in [json!(null), json!({"a": 1}), json!("nothing"), json!("0xzz")] {
-            assert_eq!(revert_data(Some(&other)), None);
-        }
-        assert_eq!(revert_data(None), None);
     }
 }

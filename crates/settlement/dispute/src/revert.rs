@@ -1,12 +1,29 @@
-//! Why a contract reverted, in words.
+//! Why a contract reverted: the data in a node's answer, and what it says in words.
 
+use alloy_primitives::Bytes;
 use alloy_sol_types::{Panic, Revert, SolError};
+use alloy_transport::TransportError;
 use opal_protocol::contracts::{
     IAnchorStateRegistry, IDisputeGameFactory, IFaultDisputeGame, IOptimismPortal,
 };
+use serde_json::Value;
 
 /// Longest text of a contract that is passed on.
 const MAX_TEXT: usize = 200;
+
+/// The data of a revert, if this is the answer to a call that reverted; empty where the node gives
+/// none. Code 3 is geth's for reverts; others tell it by their words, or by the data alone.
+pub(crate) fn revert_data(error: &TransportError) -> Option<Bytes> {
+    let payload = error.as_error_resp()?;
+    let data = payload.data.as_ref().and_then(|data| {
+        let value: Value = serde_json::from_str(data.get()).ok()?;
+        // Some nodes wrap it in an object, and some put a word in front of it.
+        let text = value.as_str().or_else(|| value.get("data")?.as_str())?;
+        text.get(text.find("0x")?..)?.parse().ok()
+    });
+    let reverted = payload.code == 3 || payload.message.to_lowercase().contains("revert");
+    data.or_else(|| reverted.then(Bytes::new))
+}
 
 /// Names the error in the data of a revert: a custom error of the settlement contracts with its
 /// arguments, the text of a `require`, or the data itself.
@@ -44,9 +61,32 @@ fn hex(data: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use alloy_primitives::B256;
+    use alloy_transport::RpcError;
 
     use super::*;
+
+    #[test]
+    fn data_of_reverts_is_found_in_the_forms_that_nodes_use() {
+        let data =
+            |json: &str| revert_data(&RpcError::ErrorResp(serde_json::from_str(json).unwrap()));
+        for (json, expected) in [
+            (
+                r#"{"code":3,"message":"execution reverted","data":"0x01020304"}"#,
+                Some("0x01020304"),
+            ),
+            (r#"{"code":-32000,"message":"reverted","data":{"data":"0x0102"}}"#, Some("0x0102")),
+            (r#"{"code":-32015,"message":"VM error","data":"Reverted 0x01"}"#, Some("0x01")),
+            (r#"{"code":-32000,"message":"execution reverted"}"#, Some("0x")),
+            (r#"{"code":3,"message":"no","data":"nothing"}"#, Some("0x")),
+            (r#"{"code":3,"message":"no","data":"0xzz"}"#, Some("0x")),
+            (r#"{"code":-32000,"message":"header not found","data":{"a":1}}"#, None),
+            (r#"{"code":-32000,"message":"header not found","data":null}"#, None),
+        ] {
+            assert_eq!(data(json), expected.map(|hex| hex.parse().unwrap()), "{json}");
+        }
+    }
 
     #[test]
     fn reverts_are_named() {

@@ -8,14 +8,12 @@ use std::time::Duration;
 use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844WithSidecar};
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes};
-use axum::extract::{Path, State};
-use axum::routing::post;
-use axum::{Json, Router};
 use opal_protocol::batcher_tx::decode_batcher_data;
 use opal_protocol::blob::decode_blob;
 use opal_protocol::{Batch, ChannelId, ChannelReader, Frame, Hardfork, SealedBlock};
 use opal_service::Shutdown;
 use opal_service::shutdown::GRACE;
+use opal_tests::json_rpc::{self, quantity};
 use serde_json::{Value, json};
 
 use super::support::{Chain, batcher_key, config, l1};
@@ -104,7 +102,6 @@ impl World {
     }
 
     fn answer(&mut self, role: &str, method: &str, params: &Value) -> Result<Value, String> {
-        let quantity = |number: u64| json!(format!("{number:#x}"));
         Ok(match (role, method) {
             ("rollup", _) if !self.up => return Err("starting".to_owned()),
             ("rollup", "optimism_rollupConfig") => {
@@ -151,16 +148,8 @@ impl World {
             }
             ("l1", "eth_getTransactionReceipt") => {
                 let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
-                self.mined.get(&hash).map_or(Value::Null, |block| {
-                    json!({
-                        "type": "0x2", "status": "0x1", "cumulativeGasUsed": "0x5208",
-                        "logs": [], "logsBloom": format!("0x{}", "00".repeat(256)),
-                        "transactionHash": hash, "transactionIndex": "0x0",
-                        "blockHash": l1(*block).hash, "blockNumber": quantity(*block),
-                        "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
-                        "to": Address::ZERO, "contractAddress": null,
-                    })
-                })
+                let receipt = |block: &u64| json_rpc::receipt(json!(hash), *block, true, &[]);
+                self.mined.get(&hash).map_or(Value::Null, receipt)
             }
             _ => return Err(format!("method {method} not found")),
         })
@@ -175,22 +164,6 @@ fn block_json(block: &SealedBlock) -> Value {
 }
 
 type Shared = Arc<Mutex<World>>;
-
-async fn handle(
-    State(world): State<Shared>,
-    Path(role): Path<String>,
-    Json(request): Json<Value>,
-) -> Json<Value> {
-    let method = request["method"].as_str().unwrap();
-    let answer = world.lock().unwrap().answer(&role, method, &request["params"]);
-    Json(match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
-        Err(message) => json!({
-            "jsonrpc": "2.0", "id": request["id"],
-            "error": {"code": -32000, "message": message},
-        }),
-    })
-}
 
 struct Stage {
     world: Shared,
@@ -220,10 +193,11 @@ async fn stage(blocks: usize, da: DataAvailabilityType) -> Stage {
         up: true,
         l1_chain_id: 900,
     }));
-    let router = Router::new().route("/{role}", post(handle)).with_state(Arc::clone(&world));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await });
+    let shared = Arc::clone(&world);
+    let answer = move |role: &str, method: &str, params: &Value| {
+        shared.lock().unwrap().answer(role, method, params).map_err(json_rpc::refused)
+    };
+    let url = json_rpc::serve(Arc::new(answer)).await;
     let [l1, l2, rollup] = ["l1", "l2", "rollup"].map(|role| format!("{url}/{role}"));
     let mut config = config(&l1, &l2, &rollup, da);
     config.poll_interval = Duration::from_millis(10);

@@ -1,18 +1,26 @@
 //! Flags of `opal proposer`, named as the OP Stack's proposer names them.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy_primitives::Address;
 use clap::{ArgAction, Args};
 use opal_service::TxManagerArgs;
+use opal_service::admin::AdminArgs;
 use opal_service::duration::parse_duration;
 use opal_service::keys::Secret;
+use opal_service::metrics::MetricsArgs;
 use url::Url;
 
 /// Flags of the proposer.
 #[derive(Clone, Debug, Args)]
+#[command(
+    mut_arg("rpc_addr", |arg| arg.env("OPAL_PROPOSER_RPC_ADDR")),
+    mut_arg("rpc_port", |arg| arg.env("OPAL_PROPOSER_RPC_PORT")),
+    mut_arg("metrics_enabled", |arg| arg.env("OPAL_PROPOSER_METRICS_ENABLED")),
+    mut_arg("metrics_addr", |arg| arg.env("OPAL_PROPOSER_METRICS_ADDR")),
+    mut_arg("metrics_port", |arg| arg.env("OPAL_PROPOSER_METRICS_PORT"))
+)]
 pub struct ProposerArgs {
     /// L1 JSON-RPC that transactions are sent to.
     #[arg(long, env = "OPAL_PROPOSER_L1_ETH_RPC", value_name = "URL")]
@@ -68,50 +76,14 @@ pub struct ProposerArgs {
     #[arg(long, env = "OPAL_PROPOSER_L2OO_ADDRESS", hide = true)]
     pub l2oo_address: Option<String>,
     /// Create no game until admin_startProposer is called; needs --rpc.port.
-    #[arg(
-        long,
-        env = "OPAL_PROPOSER_STOPPED",
-        requires = "proposer_rpc_port",
-        help_heading = "Admin RPC"
-    )]
+    #[arg(long, env = "OPAL_PROPOSER_STOPPED", requires = "rpc_port", help_heading = "Admin RPC")]
     pub stopped: bool,
-    /// Address of the admin RPC, which has no access control.
-    #[arg(id = "proposer_rpc_addr", long = "rpc.addr", env = "OPAL_PROPOSER_RPC_ADDR",
-          default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), help_heading = "Admin RPC",
-          value_name = "ADDRESS")]
-    pub rpc_addr: IpAddr,
-    /// Port of the admin RPC; without it there is none.
-    #[arg(
-        id = "proposer_rpc_port",
-        long = "rpc.port",
-        env = "OPAL_PROPOSER_RPC_PORT",
-        help_heading = "Admin RPC",
-        value_name = "PORT"
-    )]
-    pub rpc_port: Option<u16>,
-    /// Serve Prometheus metrics.
-    #[arg(
-        id = "proposer_metrics_enabled",
-        long = "metrics.enabled",
-        env = "OPAL_PROPOSER_METRICS_ENABLED",
-        help_heading = "Metrics"
-    )]
-    pub metrics_enabled: bool,
-    /// Address of the metrics.
-    #[arg(id = "proposer_metrics_addr", long = "metrics.addr",
-          env = "OPAL_PROPOSER_METRICS_ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST),
-          help_heading = "Metrics", value_name = "ADDRESS")]
-    pub metrics_addr: IpAddr,
-    /// Port of the metrics; 0 picks a free one.
-    #[arg(
-        id = "proposer_metrics_port",
-        long = "metrics.port",
-        env = "OPAL_PROPOSER_METRICS_PORT",
-        default_value_t = 7300,
-        help_heading = "Metrics",
-        value_name = "PORT"
-    )]
-    pub metrics_port: u16,
+    /// The admin RPC.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// The metrics.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Private key in hex.
     #[arg(
         long,

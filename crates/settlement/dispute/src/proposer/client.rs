@@ -1,7 +1,6 @@
 //! What the proposer asks of the rollup node.
 
 use alloy_primitives::{B256, U64};
-use alloy_provider::Provider;
 use opal_protocol::output::output_root_v0;
 use opal_protocol::{L1BlockRef, L2BlockRef};
 use opal_service::endpoint::{CallError, Endpoint};
@@ -44,18 +43,14 @@ struct OutputResponse {
 
 /// The node's heads.
 pub(crate) async fn sync_status(rollup: &Endpoint) -> Result<SyncStatus, CallError> {
-    const METHOD: &str = "optimism_syncStatus";
-    let answer = rollup.provider.client().request_noparams(METHOD).await;
-    answer.map_err(|e| rollup.call_error(METHOD, &e))
+    rollup.request("optimism_syncStatus", ()).await
 }
 
 /// The output of the canonical L2 block with this number.
 pub(crate) async fn output_at(rollup: &Endpoint, number: u64) -> Result<Output, CallError> {
     const METHOD: &str = "optimism_outputAtBlock";
-    let client = rollup.provider.client();
-    let answer = client.request::<_, OutputResponse>(METHOD, (U64::from(number),)).await;
-    check(&answer.map_err(|e| rollup.call_error(METHOD, &e))?, number)
-        .map_err(|reason| rollup.error(format!("{METHOD}: {reason}")))
+    let answer = rollup.request(METHOD, (U64::from(number),)).await?;
+    check(&answer, number).map_err(|reason| rollup.error(format!("{METHOD}: {reason}")))
 }
 
 fn check(answer: &OutputResponse, number: u64) -> Result<Output, String> {

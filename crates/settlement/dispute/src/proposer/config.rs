@@ -40,7 +40,7 @@ pub struct ProposerConfig {
     pub(crate) stopped: bool,
     pub(crate) admin_rpc: Option<SocketAddr>,
     pub(crate) tx_manager: TxManagerConfig,
-    pub(crate) metrics: Option<Metrics>,
+    pub(crate) metrics: Metrics,
     pub(crate) metrics_server: Option<SocketAddr>,
 }
 
@@ -79,7 +79,7 @@ impl ProposerConfig {
                 poll_interval: Duration::from_millis(100),
                 ..TxManagerConfig::default()
             },
-            metrics: None,
+            metrics: Metrics::new(),
             metrics_server: None,
         })
     }
@@ -87,7 +87,7 @@ impl ProposerConfig {
     /// Registers `opal_proposer_*` in a registry.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
-        self.metrics = Some(metrics);
+        self.metrics = metrics;
         self
     }
 }
@@ -118,8 +118,6 @@ impl TryFrom<ProposerArgs> for ProposerConfig {
                  supported",
             ));
         }
-        let metrics_server =
-            args.metrics_enabled.then(|| SocketAddr::new(args.metrics_addr, args.metrics_port));
         Ok(Self {
             l1_rpc: args.l1_eth_rpc,
             rollup_rpc: args.rollup_rpc,
@@ -137,10 +135,10 @@ impl TryFrom<ProposerArgs> for ProposerConfig {
             game_window: args.game_window.as_secs(),
             lookahead: 0,
             stopped: args.stopped,
-            admin_rpc: args.rpc_port.map(|port| SocketAddr::new(args.rpc_addr, port)),
+            admin_rpc: args.admin.addr(),
             tx_manager: TxManagerConfig::from(&args.tx_manager),
-            metrics: metrics_server.map(|_| Metrics::new()),
-            metrics_server,
+            metrics: Metrics::new(),
+            metrics_server: args.metrics.addr(),
         })
     }
 }
@@ -201,7 +199,7 @@ mod tests {
         let pace = Pace { interval: 3600, withdrawal_interval: None, allow_non_finalized: false };
         assert_eq!(config.pace, pace);
         assert_eq!((config.game_type, config.factory, config.lookahead), (0, None, 0));
-        assert!(config.resolve && !config.stopped && config.metrics.is_none());
+        assert!(config.resolve && !config.stopped && config.metrics_server.is_none());
         assert_eq!(config.tx_manager.confirmations, 10);
         // A debug print must not show the key.
         assert!(!format!("{config:?}").contains("0101"));

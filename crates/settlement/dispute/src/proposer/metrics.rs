@@ -24,15 +24,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(stats: watch::Sender<ProposerStats>, metrics: Option<&Metrics>) -> Self {
-        let counter = |name, help| match metrics {
-            Some(metrics) => metrics.register("proposer", name, help, Counter::default()),
-            None => Counter::default(),
-        };
-        let gauge = |name, help| match metrics {
-            Some(metrics) => metrics.register("proposer", name, help, Gauge::default()),
-            None => Gauge::default(),
-        };
+    pub(crate) fn new(stats: watch::Sender<ProposerStats>, metrics: &Metrics) -> Self {
+        let counter = |name, help| metrics.register("proposer", name, help, Counter::default());
+        let gauge = |name, help| metrics.register("proposer", name, help, Gauge::default());
         Self {
             stats,
             created: counter("games_created", "Games created"),

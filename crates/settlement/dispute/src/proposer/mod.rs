@@ -31,11 +31,11 @@ use std::net::SocketAddr;
 
 use alloy_primitives::{Address, U256};
 use opal_protocol::ConfigError;
+use opal_service::endpoint::ConnectError;
 use opal_service::http::HttpError;
 use opal_service::keys::KeyError;
-use opal_service::metrics as service_metrics;
-use opal_service::rpc_server::{RpcEndpoint, RpcServerError};
-use opal_service::{RpcHandle, RpcServerConfig, Shutdown};
+use opal_service::rpc_server::RpcServerError;
+use opal_service::{RpcHandle, Shutdown, admin, metrics as service_metrics};
 use tokio::sync::{mpsc, watch};
 
 pub use args::ProposerArgs;
@@ -190,27 +190,21 @@ impl Proposer {
     /// # Errors
     /// When the configuration is wrong, as far as the endpoints tell at once, or a port is taken.
     pub async fn start(config: ProposerConfig, shutdown: &Shutdown) -> Result<Self, ProposerError> {
-        let rpc = match config.admin_rpc {
-            Some(addr) => Some(RpcEndpoint::bind(RpcServerConfig::new(addr, "--rpc.port"))?),
-            None => None,
+        let rpc = config.admin_rpc.map(admin::bind).transpose()?;
+        let serve = |addr| {
+            service_metrics::serve(config.metrics.clone(), addr, "--metrics.port", shutdown.token())
         };
-        let metrics = match (&config.metrics, config.metrics_server) {
-            (Some(metrics), Some(addr)) => {
-                let stop = shutdown.token();
-                Some(service_metrics::serve(metrics.clone(), addr, "--metrics.port", stop)?)
-            }
-            _ => None,
-        };
+        let metrics = config.metrics_server.map(serve).transpose()?;
         let connector = session::Connector::new(config)?;
         let session = match connector.connect().await {
             Ok(session) => Some(session),
-            Err(session::ConnectError::Wrong(error)) => return Err(error),
+            Err(ConnectError::Wrong(error)) => return Err(error),
             // The task tries again, and says so.
-            Err(session::ConnectError::Unavailable(_)) => None,
+            Err(ConnectError::Unavailable(_)) => None,
         };
         let (stats, receiver) = watch::channel(ProposerStats::default());
         let (commands, inbox) = mpsc::channel(8);
-        let rpc = rpc.map(|endpoint| endpoint.serve(rpc::module(commands))).transpose()?;
+        let rpc = rpc.map(|rpc| rpc.serve(admin::module(&rpc::METHODS, commands))).transpose()?;
         let stop = shutdown.token();
         shutdown.spawn_critical("proposer", run::run(connector, session, stats, inbox, stop));
         Ok(Self { stats: receiver, rpc, metrics })

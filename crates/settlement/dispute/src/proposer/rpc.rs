@@ -1,9 +1,5 @@
 //! The admin RPC: `admin_startProposer`, `admin_stopProposer`, and `admin_propose`.
 
-use jsonrpsee::RpcModule;
-use jsonrpsee::types::{ErrorObjectOwned, error::INTERNAL_ERROR_CODE};
-use tokio::sync::{mpsc, oneshot};
-
 /// What the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -15,25 +11,9 @@ pub(crate) enum Command {
     Propose,
 }
 
-/// A command and where to say that it was carried out, or why not.
-pub(crate) type Request = (Command, oneshot::Sender<Result<(), String>>);
-
-pub(crate) fn module(commands: mpsc::Sender<Request>) -> RpcModule<()> {
-    let mut module = RpcModule::new(commands);
-    for (name, command) in [
-        ("admin_startProposer", Command::Start),
-        ("admin_stopProposer", Command::Stop),
-        ("admin_propose", Command::Propose),
-    ] {
-        let registered = module.register_async_method(name, move |_, commands, _| async move {
-            let (reply, answer) = oneshot::channel();
-            let error =
-                |text: String| ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, text, None::<()>);
-            let ended = || error("the proposer is stopping".to_owned());
-            commands.send((command, reply)).await.map_err(|_| ended())?;
-            answer.await.map_err(|_| ended())?.map_err(error)
-        });
-        debug_assert!(registered.is_ok(), "the names differ");
-    }
-    module.remove_context()
-}
+/// The methods and what they ask for.
+pub(crate) const METHODS: [(&str, Command); 3] = [
+    ("admin_startProposer", Command::Start),
+    ("admin_stopProposer", Command::Stop),
+    ("admin_propose", Command::Propose),
+];

@@ -10,7 +10,9 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use opal_protocol::L2BlockRef;
 use opal_protocol::contracts::IDisputeGameFactory;
-use opal_service::endpoint::{CallError, Endpoint};
+use opal_service::admin::Request;
+use opal_service::duration::backoff;
+use opal_service::endpoint::{CallError, Endpoint, connected};
 use opal_service::trouble::Trouble;
 use opal_service::{TxCandidate, TxError};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +23,7 @@ use tracing::{debug, error, info, warn};
 use super::client::{self, Output, SyncStatus};
 use super::ledger::{Ledger, Tracked};
 use super::metrics::Recorder;
-use super::rpc::{Command, Request};
+use super::rpc::Command;
 use super::rules::{self, Hold, Verdict};
 use super::session::{Connector, Session};
 use super::{ProposerError, ProposerStats, TARGET};
@@ -32,18 +34,23 @@ use crate::l1::{ContractError, L1Head};
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Games looked at in one go.
 const MAX_LOOKS: usize = 16;
+
 /// Runs until told to stop. Nothing has to be saved then: L1 tells which games there are.
 pub(crate) async fn run(
     connector: Connector,
     session: Option<Session>,
     stats: watch::Sender<ProposerStats>,
-    mut commands: mpsc::Receiver<Request>,
+    mut commands: mpsc::Receiver<Request<Command>>,
     stop: CancellationToken,
 ) -> Result<(), ProposerError> {
     let work = async {
         let session = match session {
             Some(session) => session,
-            None => connector.wait().await?,
+            None => {
+                let waiting =
+                    |reason: &str| warn!(target: TARGET, reason, "waiting for an endpoint");
+                connected(|| connector.connect(), waiting).await?
+            }
         };
         Service::new(connector, session, stats).run(&mut commands).await;
         Ok(())
@@ -130,7 +137,7 @@ impl Service {
             ledger: None,
             active: !config.stopped,
             demanded: false,
-            recorder: Recorder::new(stats, config.metrics.as_ref()),
+            recorder: Recorder::new(stats, &config.metrics),
             head: L1Head::default(),
             count: 0,
             sync_target: None,
@@ -150,7 +157,7 @@ impl Service {
         }
     }
 
-    async fn run(&mut self, commands: &mut mpsc::Receiver<Request>) {
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Request<Command>>) {
         let mut ticks = tokio::time::interval(self.connector.config.poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -465,8 +472,7 @@ impl Service {
     /// Waits ever longer after failures.
     fn rest(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let wait = Duration::from_secs(1 << self.failures.saturating_sub(1).min(6));
-        let wait = wait.min(MAX_BACKOFF);
+        let wait = backoff(self.failures, MAX_BACKOFF);
         self.retry_at = Some(Instant::now() + wait);
         wait
     }

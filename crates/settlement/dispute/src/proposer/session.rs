@@ -1,22 +1,17 @@
 //! The start: finds out whether endpoints, factory, game type and key belong together.
 
-use std::time::Duration;
-
 use alloy_primitives::{Address, B256, U256, b256};
 use opal_protocol::RollupConfig;
 use opal_protocol::contracts::{IDisputeGameFactory, IFaultDisputeGame, IOptimismPortal};
 use opal_service::TxManager;
-use opal_service::endpoint::{CallError, Endpoint};
-use opal_service::trouble::Trouble;
-use tracing::{info, warn};
+use opal_service::endpoint::{ConnectError, Endpoint};
+use tracing::warn;
 
 use super::config::ProposerConfig;
 use super::source::Source;
 use super::{ProposerError, TARGET};
 use crate::l1::{ContractError, L1};
 
-/// Time between attempts to reach the endpoints at the start.
-const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
 /// EIP-1967: where a proxy keeps the address of its implementation.
 const IMPLEMENTATION_SLOT: B256 =
     b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
@@ -34,21 +29,7 @@ pub(crate) struct Session {
     pub tx_manager: TxManager,
 }
 
-/// Why there is no session.
-pub(crate) enum ConnectError {
-    /// An endpoint does not answer: try again.
-    Unavailable(String),
-    /// Trying again won't help.
-    Wrong(ProposerError),
-}
-
-impl From<CallError> for ConnectError {
-    fn from(error: CallError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<ContractError> for ConnectError {
+impl From<ContractError> for ConnectError<ProposerError> {
     fn from(error: ContractError) -> Self {
         Self::Unavailable(error.to_string())
     }
@@ -76,7 +57,7 @@ impl Connector {
     }
 
     /// Asks both endpoints who they are, and L1 for the contracts.
-    pub(crate) async fn connect(&self) -> Result<Session, ConnectError> {
+    pub(crate) async fn connect(&self) -> Result<Session, ConnectError<ProposerError>> {
         let wrong = ConnectError::Wrong;
         let rollup = self.rollup.rollup_config().await?.map_err(|error| wrong(error.into()))?;
         let (found, expected) = (self.l1.endpoint.chain_id().await?, rollup.l1_chain_id);
@@ -117,7 +98,7 @@ impl Connector {
     }
 
     /// The factory: the given one, or the one that the portal names; both must be the same.
-    async fn factory(&self, rollup: &RollupConfig) -> Result<Address, ConnectError> {
+    async fn factory(&self, rollup: &RollupConfig) -> Result<Address, ConnectError<ProposerError>> {
         let portal = rollup.deposit_contract_address;
         let call = IOptimismPortal::disputeGameFactoryCall {};
         // A portal of before the dispute games names none.
@@ -146,7 +127,7 @@ impl Connector {
     }
 
     /// The configured type of games.
-    async fn game_type(&self, factory: Address) -> Result<GameType, ConnectError> {
+    async fn game_type(&self, factory: Address) -> Result<GameType, ConnectError<ProposerError>> {
         let number = self.config.game_type;
         let l1 = &self.l1;
         let implementation = l1.call(factory, IDisputeGameFactory::gameImplsCall(number)).await?;
@@ -171,7 +152,10 @@ impl Connector {
     }
 
     /// Says so when games of the type serve no withdrawals.
-    async fn compare_with_portal(&self, rollup: &RollupConfig) -> Result<(), ConnectError> {
+    async fn compare_with_portal(
+        &self,
+        rollup: &RollupConfig,
+    ) -> Result<(), ConnectError<ProposerError>> {
         let portal = rollup.deposit_contract_address;
         let game_type = self.config.game_type;
         match self.l1.call(portal, IOptimismPortal::respectedGameTypeCall {}).await {
@@ -182,23 +166,6 @@ impl Connector {
             }
             Err(ContractError::Unavailable(error)) => Err(error.into()),
             _ => Ok(()),
-        }
-    }
-
-    /// Asks again until there is a session.
-    pub(crate) async fn wait(&self) -> Result<Session, ProposerError> {
-        let mut trouble = Trouble::default();
-        loop {
-            match self.connect().await {
-                Ok(session) => return Ok(session),
-                Err(ConnectError::Wrong(error)) => return Err(error),
-                Err(ConnectError::Unavailable(reason)) => {
-                    if trouble.note(&reason) {
-                        info!(target: TARGET, reason, "waiting for an endpoint");
-                    }
-                }
-            }
-            tokio::time::sleep(CONNECT_INTERVAL).await;
         }
     }
 }

@@ -14,10 +14,11 @@ use opal_protocol::contracts::{
 use serde::Serialize;
 
 use super::games::{Game, GameStatus, NotUsable, Standing};
-use super::reverts::{describe, revert_data};
+use super::reverts::describe;
 use super::status::{Delays, Proof};
 use super::transfers::Bridges;
 use super::{BridgeError, Layer};
+use crate::revert::revert_data;
 
 /// Proofs of one withdrawal that are looked at, from the newest. Whoever wants can add proofs; the
 /// caller's own is always looked at.

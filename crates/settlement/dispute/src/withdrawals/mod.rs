@@ -34,7 +34,6 @@ pub use l2::{L2, L2Receipt};
 pub use message::{LogError, Withdrawal};
 pub use proof::{L2State, ProofError, WithdrawalProof, check, output_of};
 pub use report::{Action, Next, Rejected, Report, duration};
-pub use reverts::{describe, revert_data};
 pub use send::{Sender, decimals, remote_token};
 pub use status::{Assessment, Clock, Clocks, Delays, Facts, Proof, Status};
 pub use transfers::{

@@ -1,29 +1,9 @@
-//! Revert data by the names of the contracts' errors, with what to do about the common ones.
-
-use alloy_primitives::Bytes;
-use alloy_transport::{RpcError, TransportError};
+//! What the names of the contracts' errors mean to who withdraws.
 
 use crate::revert;
 
-/// The data of a revert, if this is the answer to a call that reverted.
-pub fn revert_data(error: &TransportError) -> Option<Bytes> {
-    let RpcError::ErrorResp(payload) = error else { return None };
-    let data = payload.data.as_ref().and_then(|data| {
-        let value: serde_json::Value = serde_json::from_str(data.get()).ok()?;
-        // Some nodes wrap it in an object.
-        let text = value.as_str().or_else(|| value.get("data")?.as_str())?;
-        let text = text.strip_prefix("Reverted ").unwrap_or(text);
-        text.parse::<Bytes>().ok()
-    });
-    let reverted = payload.code == 3 || payload.message.to_lowercase().contains("revert");
-    match data {
-        Some(data) => Some(data),
-        None => reverted.then(Bytes::new),
-    }
-}
-
 /// A revert in words: the error's name, with what it means here, a reason string, or the bare data.
-pub fn describe(data: &[u8]) -> String {
+pub(super) fn describe(data: &[u8]) -> String {
     let reason = revert::reason(data);
     match meaning(&reason) {
         Some(meaning) => format!("{reason} ({meaning})"),
@@ -63,7 +43,6 @@ fn meaning(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use alloy_sol_types::{Revert, SolError};
     use opal_protocol::contracts::IOptimismPortal::{
         IOptimismPortalErrors, OptimismPortal_ProofNotOldEnough,
@@ -96,20 +75,5 @@ mod tests {
             .iter()
             .chain(&["InsufficientDeposit", "InvalidGasToken", "OnlyCustomGasToken"])
             .any(|end| name.ends_with(end))
-    }
-
-    #[test]
-    fn nodes_that_word_it_differently() {
-        let error = |json: &str| RpcError::ErrorResp(serde_json::from_str(json).unwrap());
-        let geth = error(r#"{"code":3,"message":"execution reverted","data":"0x01020304"}"#);
-        assert_eq!(revert_data(&geth), Some(Bytes::from_static(&[1, 2, 3, 4])));
-        let wrapped = error(r#"{"code":-32000,"message":"reverted","data":{"data":"0x0102"}}"#);
-        assert_eq!(revert_data(&wrapped), Some(Bytes::from_static(&[1, 2])));
-        let old = error(r#"{"code":-32015,"message":"VM error","data":"Reverted 0x01"}"#);
-        assert_eq!(revert_data(&old), Some(Bytes::from_static(&[1])));
-        let bare = error(r#"{"code":-32000,"message":"execution reverted"}"#);
-        assert_eq!(revert_data(&bare), Some(Bytes::new()));
-        let other = error(r#"{"code":-32000,"message":"header not found"}"#);
-        assert_eq!(revert_data(&other), None);
     }
 }

@@ -13,9 +13,10 @@ use opal_service::keys::Key;
 use opal_service::{TxCandidate, TxManager, TxManagerConfig};
 use tracing::info;
 
-use super::reverts::{describe, revert_data};
+use super::reverts::describe;
 use super::transfers::{Asset, Bridges, Call, approval};
 use super::{BridgeError, Layer, TARGET};
+use crate::revert::revert_data;
 
 /// Most gas that a transaction may have on L1 (EIP-7825).
 const MAX_GAS: u64 = 1 << 24;

@@ -9,9 +9,6 @@ use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844WithSidecar};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use alloy_sol_types::SolEvent;
-use axum::extract::{Path, State};
-use axum::routing::post;
-use axum::{Json, Router};
 use opal_protocol::contracts::IDisputeGameFactory::DisputeGameCreated;
 use opal_protocol::output::output_root_v0;
 use opal_protocol::{
@@ -20,6 +17,7 @@ use opal_protocol::{
 };
 use opal_service::Shutdown;
 use opal_service::keys::{Key, Secret, TEST_MNEMONIC};
+use opal_tests::json_rpc::{self, quantity};
 use serde_json::{Value, json};
 
 use super::contracts::IMPLEMENTATION;
@@ -233,7 +231,6 @@ impl World {
             return error(-32000, "starting", Value::Null);
         }
         let address = |value: &Value| serde_json::from_value::<Address>(value.clone()).unwrap();
-        let quantity = |number: u64| json!(format!("{number:#x}"));
         Ok(match method {
             "optimism_rollupConfig" => serde_json::to_value(&self.rollup).unwrap(),
             "optimism_syncStatus" => self.status(),
@@ -291,8 +288,10 @@ impl World {
                 let hash: B256 = serde_json::from_value(params[0].clone()).unwrap();
                 match self.chain.mined.get(&hash) {
                     Some((block, success, created)) => {
-                        let created = created.map(|index| &self.chain.games[index]);
-                        receipt(hash, *block, *success, created)
+                        let games = created.iter().map(|index| &self.chain.games[*index]);
+                        let logs: Vec<Value> =
+                            games.map(|game| creation(hash, *block, game)).collect();
+                        json_rpc::receipt(json!(hash), *block, *success, &logs)
                     }
                     None => Value::Null,
                 }
@@ -302,48 +301,19 @@ impl World {
     }
 }
 
-fn receipt(hash: B256, block: u64, success: bool, created: Option<&Game>) -> Value {
-    let quantity = |number: u64| json!(format!("{number:#x}"));
-    let logs: Vec<Value> = created
-        .map(|game| {
-            let event = DisputeGameCreated {
-                disputeProxy: game.address,
-                gameType: 1,
-                rootClaim: game.root,
-            };
-            let log = event.encode_log_data();
-            json!({
-                "address": FACTORY, "topics": log.topics(), "data": log.data,
-                "blockHash": B256::ZERO, "blockNumber": quantity(block), "logIndex": "0x0",
-                "transactionHash": hash, "transactionIndex": "0x0", "removed": false,
-            })
-        })
-        .into_iter()
-        .collect();
+/// The event of a game's creation, as receipts hold it.
+fn creation(transaction: B256, block: u64, game: &Game) -> Value {
+    let event =
+        DisputeGameCreated { disputeProxy: game.address, gameType: 1, rootClaim: game.root };
+    let log = event.encode_log_data();
     json!({
-        "type": "0x2", "status": if success { "0x1" } else { "0x0" },
-        "cumulativeGasUsed": "0x5208", "logs": logs,
-        "logsBloom": format!("0x{}", "00".repeat(256)), "transactionHash": hash,
-        "transactionIndex": "0x0", "blockHash": B256::ZERO, "blockNumber": quantity(block),
-        "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": Address::ZERO,
-        "to": Address::ZERO, "contractAddress": null,
+        "address": FACTORY, "topics": log.topics(), "data": log.data, "blockHash": B256::ZERO,
+        "blockNumber": quantity(block), "logIndex": "0x0", "transactionHash": transaction,
+        "transactionIndex": "0x0", "removed": false,
     })
 }
 
 type Shared = Arc<Mutex<World>>;
-
-async fn handle(
-    State(world): State<Shared>,
-    Path(role): Path<String>,
-    Json(request): Json<Value>,
-) -> Json<Value> {
-    let method = request["method"].as_str().unwrap();
-    let answer = world.lock().unwrap().answer(&role, method, &request["params"]);
-    Json(match answer {
-        Ok(result) => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
-        Err(error) => json!({"jsonrpc": "2.0", "id": request["id"], "error": error}),
-    })
-}
 
 /// A world and what a proposer in it is started with.
 pub(super) struct Stage {
@@ -355,10 +325,11 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) async fn new() -> Self {
         let world = Arc::new(Mutex::new(World::new()));
-        let router = Router::new().route("/{role}", post(handle)).with_state(Arc::clone(&world));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await });
+        let shared = Arc::clone(&world);
+        let answer = move |role: &str, method: &str, params: &Value| {
+            shared.lock().unwrap().answer(role, method, params)
+        };
+        let url = json_rpc::serve(Arc::new(answer)).await;
         let l1 = format!("{url}/l1").parse().unwrap();
         let mut config = ProposerConfig::devnet(l1, &format!("{url}/rollup"), key(), 2).unwrap();
         config.poll_interval = Duration::from_millis(10);

@@ -193,6 +193,22 @@ contract CrossDomainMessengerTest is BridgeFixture {
         assertEq(l1.baseGas(_message, _gas), 21_000 + (execution > floor ? execution : floor), "gas");
     }
 
+    /// @dev The 64th that the messenger's proxy keeps back is bought by what the fixed part leaves over, and no more.
+    function test_baseGas_bigMinimum() public {
+        assertTrue(_relayedAtOnce(address(target), 7_000_000), "below eight million");
+        assertTrue(!_relayedAtOnce(address(target), 30_000_000), "far more");
+        // Nothing is lost: whoever brings the gas replays it.
+        replay(address(l2), portal.last().data);
+        assertTrue(l2.successfulMessages(keccak256(portal.last().data)), "replayed");
+    }
+
+    function _relayedAtOnce(address _target, uint32 _gas) private returns (bool) {
+        vm.prank(ALICE);
+        l1.sendMessage(_target, "", _gas);
+        assertTrue(deliver(), "delivered");
+        return l2.successfulMessages(keccak256(portal.last().data));
+    }
+
     function test_baseGas_floorOfLongMessages() public view {
         assertEq(l1.baseGas(new bytes(0), 0), 21_000 + 285_000 + 260 * 16, "short");
         assertEq(l1.baseGas(new bytes(100_000), 0), 21_000 + 100_260 * 40, "long");

@@ -80,6 +80,7 @@ fn main() -> ExitCode {
     if let Err(error) = logging::init(&cli.log) {
         return fail(&error.into());
     }
+    open_many_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -89,6 +90,18 @@ fn main() -> ExitCode {
     // Blocking work that is still under way must not hold up the exit.
     runtime.shutdown_background();
     code
+}
+
+/// Each connection takes a file handle, as does each file of a chain: where none is left, nothing can
+/// be written. What the system allows is more than what a process has at first.
+fn open_many_files() {
+    const ENOUGH: u64 = 4096;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit >= ENOUGH => {}
+        Ok(limit) => tracing::warn!(target: "opal", limit, "few files may be open at once, and \
+            connections could take them all; raise the limit with ulimit -n"),
+        Err(error) => tracing::warn!(target: "opal", %error, "the limit of open files stays"),
+    }
 }
 
 async fn run(command: Command, shutdown: &Shutdown) -> ExitCode {

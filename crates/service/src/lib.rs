@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod admin;
+mod connections;
 pub mod duration;
 pub mod endpoint;
 pub mod files;

@@ -10,12 +10,13 @@ use jsonrpsee::RpcModule;
 use jsonrpsee::core::traits::IdProvider;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig,
-    RandomIntegerIdProvider, Server, ServerConfig, ServerHandle,
+    RandomIntegerIdProvider, Server, ServerConfig, ServerHandle, stop_channel,
 };
 use jsonrpsee::types::SubscriptionId;
 use tower::{Layer, Service};
 
 use crate::access::{self, AccessLayer, Names};
+use crate::connections::{self, Limits};
 use crate::jwt::{JwtLayer, JwtSecret};
 
 /// Where and within which limits a server answers.
@@ -33,6 +34,12 @@ pub struct RpcServerConfig {
     pub max_batch: u32,
     /// Open HTTP and WebSocket connections.
     pub max_connections: u32,
+    /// How long a client may keep the server waiting: for the head of a request, for its body, and
+    /// for taking up an answer.
+    pub patience: Duration,
+    /// Bytes of requests under way, and of answers over HTTP that their clients have not taken up.
+    /// With more, requests get the status 503.
+    pub max_held_bytes: usize,
     /// Subscriptions on one WebSocket connection.
     pub max_subscriptions: u32,
     /// The secret that signs the token of each request; anybody may call without one.
@@ -49,7 +56,7 @@ pub struct RpcServerConfig {
 
 impl RpcServerConfig {
     /// Limits fit for a devnet or a private node: 16 MiB requests, 160 MiB responses, batches of
-    /// 1000, 500 connections. On a loopback address any origin may call, by the name `localhost`;
+    /// 1000, 500 connections, 512 MiB held for them, 30 s of patience. On a loopback address any origin may call, by the name `localhost`;
     /// elsewhere no foreign one, by any name.
     pub fn new(addr: SocketAddr, flag: &'static str) -> Self {
         let local = addr.ip().is_loopback();
@@ -60,6 +67,8 @@ impl RpcServerConfig {
             max_response_bytes: 160 * 1024 * 1024,
             max_batch: 1000,
             max_connections: 500,
+            patience: Duration::from_secs(30),
+            max_held_bytes: 512 * 1024 * 1024,
             max_subscriptions: 1024,
             jwt: None,
             origins: if local { Names::any() } else { Names::default() },
@@ -174,12 +183,19 @@ pub fn serve_on(
         .set_tcp_no_delay(true)
         .set_id_provider(HexIds)
         .build();
-    let server = Server::builder()
-        .set_config(settings)
-        .set_http_middleware(middleware)
-        .build_from_tcp(listener)
-        .map_err(error)?
-        .start(served(methods.into(), &config.namespaces));
+    let builder =
+        Server::builder().set_config(settings).set_http_middleware(middleware).to_service_builder();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(error)?;
+    let limits = Limits {
+        connections: config.max_connections,
+        patience: config.patience,
+        held_bytes: config.max_held_bytes,
+    };
+    let methods = served(methods.into(), &config.namespaces);
+    let (stop, server) = stop_channel();
+    let stopping = stop.clone();
+    let service = move || builder.clone().build(methods.clone(), stopping.clone());
+    tokio::spawn(connections::serve(listener, limits, service, stop));
     Ok(RpcHandle { local_addr, server })
 }
 

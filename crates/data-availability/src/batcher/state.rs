@@ -176,8 +176,9 @@ impl BatcherState {
         if safe.number > self.safe.number {
             (self.losses, self.rest_until) = (0, 0);
         }
+        let went_back = safe.number < self.safe.number;
         self.safe = safe;
-        plan.reset = self.doubt(status);
+        plan.reset = self.doubt(status, went_back);
         if let Some(reason) = plan.reset {
             self.clear();
             match reason {
@@ -213,10 +214,14 @@ impl BatcherState {
         plan
     }
 
-    /// Whether the status contradicts the state.
-    fn doubt(&self, status: &SyncStatus) -> Option<ResetReason> {
+    /// Whether the status contradicts the state; `went_back` says that the safe head is older than
+    /// it was.
+    fn doubt(&self, status: &SyncStatus, went_back: bool) -> Option<ResetReason> {
         let safe = self.safe;
-        let (oldest, newest) = (self.blocks.front()?, self.blocks.back()?);
+        let (Some(oldest), Some(newest)) = (self.blocks.front(), self.blocks.back()) else {
+            // Everything was safe. Most of it will be again, without being posted again.
+            return went_back.then_some(ResetReason::SafeHeadBack);
+        };
         if safe.number > newest.id.number {
             return Some(ResetReason::SafeHeadAhead);
         }

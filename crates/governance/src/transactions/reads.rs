@@ -128,6 +128,9 @@ pub(super) async fn read(
     }
 }
 
-pub(super) fn request<T>(doing: &'static str, answer: TransportResult<T>) -> Result<T, TransactionsError> {
+pub(super) fn request<T>(
+    doing: &'static str,
+    answer: TransportResult<T>,
+) -> Result<T, TransactionsError> {
     answer.map_err(|e| TransactionsError::Request { doing, reason: error_text(&e) })
 }

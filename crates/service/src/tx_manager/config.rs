@@ -32,6 +32,10 @@ pub struct TxManagerArgs {
     #[arg(long = "txmgr.min-tip-cap", env = "OPAL_TXMGR_MIN_TIP_CAP", default_value = "1",
           value_parser = parse_gwei, value_name = "GWEI")]
     pub min_tip_cap: u128,
+    /// Highest priority fee, in gwei, whatever L1 suggests.
+    #[arg(long = "txmgr.max-tip-cap", env = "OPAL_TXMGR_MAX_TIP_CAP", default_value = "100",
+          value_parser = parse_gwei, value_name = "GWEI")]
+    pub max_tip_cap: u128,
     /// Lowest base fee to reckon with, in gwei.
     #[arg(long = "txmgr.min-basefee", env = "OPAL_TXMGR_MIN_BASEFEE", default_value = "1",
           value_parser = parse_gwei, value_name = "GWEI")]
@@ -85,6 +89,7 @@ impl Default for TxManagerConfig {
             max_pending: 16,
             fees: FeeLimits {
                 min_tip: 1_000_000_000,
+                max_tip: 100_000_000_000,
                 min_base_fee: 1_000_000_000,
                 min_blob_fee: 1_000_000_000,
                 threshold: 100_000_000_000,
@@ -103,6 +108,7 @@ impl From<&TxManagerArgs> for TxManagerConfig {
             send_timeout: (!args.send_timeout.is_zero()).then_some(args.send_timeout),
             fees: FeeLimits {
                 min_tip: args.min_tip_cap,
+                max_tip: args.max_tip_cap,
                 min_base_fee: args.min_base_fee,
                 min_blob_fee: args.min_blob_fee,
                 threshold: args.fee_limit_threshold,

@@ -27,6 +27,9 @@ pub struct Market {
 pub struct FeeLimits {
     /// Lowest priority fee offered.
     pub min_tip: u128,
+    /// Highest priority fee offered, whatever L1 suggests: unlike the base fee, which blocks set,
+    /// all of it is paid, and an endpoint that errs or lies could name any.
+    pub max_tip: u128,
     /// Base fee assumed when L1 shows a lower one.
     pub min_base_fee: u128,
     /// Lowest blob fee cap offered.
@@ -41,7 +44,7 @@ impl Fees {
     /// First offer: the market's tip, and caps at twice the base fees so that six full blocks in a
     /// row do not price the transaction out.
     pub fn suggest(market: &Market, limits: &FeeLimits, blobs: bool) -> Self {
-        let tip = market.tip.max(limits.min_tip);
+        let tip = market.tip.min(limits.max_tip).max(limits.min_tip);
         let base_fee = market.base_fee.max(limits.min_base_fee);
         Self {
             tip,
@@ -76,7 +79,8 @@ impl Fees {
         let within = |fee: u128, fresh: u128| {
             fee <= limits.threshold.max(fresh.saturating_mul(limits.multiplier))
         };
-        within(self.tip, fresh.tip)
+        self.tip <= limits.max_tip.max(limits.min_tip)
+            && within(self.tip, fresh.tip)
             && within(self.max_fee, fresh.max_fee)
             && within(self.max_blob_fee.unwrap_or(0), fresh.max_blob_fee.unwrap_or(0))
     }
@@ -86,8 +90,14 @@ impl Fees {
 mod tests {
     use super::*;
 
-    const LIMITS: FeeLimits =
-        FeeLimits { min_tip: 10, min_base_fee: 0, min_blob_fee: 7, threshold: 500, multiplier: 5 };
+    const LIMITS: FeeLimits = FeeLimits {
+        min_tip: 10,
+        max_tip: 450,
+        min_base_fee: 0,
+        min_blob_fee: 7,
+        threshold: 500,
+        multiplier: 5,
+    };
     const MARKET: Market = Market { tip: 2, base_fee: 100, blob_base_fee: 1 };
 
     #[test]
@@ -95,6 +105,17 @@ mod tests {
         let fees = Fees::suggest(&MARKET, &LIMITS, true);
         assert_eq!(fees, Fees { tip: 10, max_fee: 210, max_blob_fee: Some(7) });
         assert_eq!(Fees::suggest(&MARKET, &LIMITS, false).max_blob_fee, None);
+    }
+
+    #[test]
+    fn no_tip_is_above_the_highest_one_whatever_l1_suggests() {
+        let greedy = Market { tip: u128::MAX, ..MARKET };
+        let fees = Fees::suggest(&greedy, &LIMITS, false);
+        assert_eq!(fees, Fees { tip: 450, max_fee: 650, max_blob_fee: None });
+        assert!(fees.allowed(&greedy, &LIMITS));
+        let bumped = fees.bumped(&greedy, &LIMITS);
+        assert_eq!(bumped.tip, 496);
+        assert!(!bumped.allowed(&greedy, &LIMITS));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum Rejection {
     Reserved,
     /// The node wants the other form of blob proofs (one per blob, or one per cell).
     SidecarForm(String),
-    /// The node did not answer or was too busy: try again.
+    /// The node did not answer, was too busy, or its pool has no room: try again.
     Unavailable(String),
     /// Anything else: this transaction will not be taken.
     Refused(String),
@@ -55,6 +55,14 @@ pub fn classify(error: &TransportError, blobs: bool) -> Rejection {
         Rejection::NonceTooHigh
     } else if has(&["insufficient funds", "insufficientfunds", "insufficient balance"]) {
         Rejection::InsufficientFunds(text)
+    } else if has(&[
+        "pool is full",
+        "pool overflow",
+        "pool limit",
+        "account limit exceeded",
+        "too many pending",
+    ]) {
+        Rejection::Unavailable(text)
     } else if has(&["already reserved"]) {
         Rejection::Reserved
     } else if has(&[
@@ -101,6 +109,11 @@ mod tests {
         ] {
             assert_eq!(refused(message, false), expected, "{message}");
         }
+        for full in ["txpool is full", "account limit exceeded: pooled 16 txs"] {
+            assert!(matches!(refused(full, true), Rejection::Unavailable(_)), "{full}");
+        }
+        let dear = "exceeds block gas limit";
+        assert!(matches!(refused(dear, false), Rejection::Refused(_)));
         assert!(matches!(refused("invalid opcode", true), Rejection::Refused(_)));
         let old = "unexpected blob sidecar version, want 1";
         assert!(matches!(refused(old, true), Rejection::SidecarForm(_)));

@@ -23,6 +23,7 @@ use super::fees::{Fees, Market};
 use super::rejection::{Rejection, classify};
 use super::{Inner, TxCandidate, TxError};
 use crate::http::error_text;
+use crate::trouble::Trouble;
 
 const TARGET: &str = "opal::service::tx";
 
@@ -119,6 +120,7 @@ async fn first_attempt<'a>(
     let mut fees = Fees::suggest(&market, &inner.config.fees, prepared.sidecar.is_some());
     let mut nonce_attempts = 0;
     let mut form_changed = false;
+    let mut trouble = Trouble::default();
     loop {
         let nonce = match *next_nonce {
             Some(nonce) => nonce,
@@ -164,9 +166,29 @@ async fn first_attempt<'a>(
                 return Err(TxError::InsufficientFunds { address: inner.key.address(), reason });
             }
             Rejection::Refused(reason) => return Err(TxError::Refused(reason)),
-            Rejection::Reserved | Rejection::Unavailable(_) => pause(inner, deadline).await?,
+            Rejection::Reserved => {
+                let reason = "the pool holds one of the other kind, with or without blobs";
+                wait_out(inner, &mut trouble, nonce, reason, deadline).await?;
+            }
+            Rejection::Unavailable(reason) => {
+                wait_out(inner, &mut trouble, nonce, &reason, deadline).await?;
+            }
         }
     }
+}
+
+/// Waits for L1 to take a transaction that it may take later; says so.
+async fn wait_out(
+    inner: &Inner,
+    trouble: &mut Trouble,
+    nonce: u64,
+    reason: &str,
+    deadline: Option<Instant>,
+) -> Result<(), TxError> {
+    if trouble.note(reason) {
+        warn!(target: TARGET, nonce, reason, "L1 does not take a transaction yet; trying on");
+    }
+    pause(inner, deadline).await
 }
 
 async fn pause(inner: &Inner, deadline: Option<Instant>) -> Result<(), TxError> {
@@ -322,8 +344,13 @@ async fn resubmit(
             // The pool wants more: start from here at the next turn, which comes at once.
             attempts.fees = fees;
         }
+        Err(Rejection::NonceTooLow) => {
+            // It was mined in between: its receipt comes next.
+            attempts.at = Instant::now();
+        }
         Err(rejection) => {
-            debug!(target: TARGET, nonce, ?rejection, "higher fees were not taken");
+            warn!(target: TARGET, nonce, ?rejection, tip = fees.tip, max_fee = fees.max_fee,
+                "L1 does not take the transaction with higher fees; it goes on waiting");
             attempts.at = Instant::now();
         }
     }

@@ -316,6 +316,19 @@ async fn a_gap_left_by_a_reorg_is_reported_and_filled_by_the_next_send() {
 }
 
 #[tokio::test]
+async fn a_full_pool_is_waited_for() {
+    let l1 = L1 {
+        mine: true,
+        refuse: vec!["txpool is full", "account limit exceeded: pooled 16 txs"],
+        ..L1::default()
+    };
+    let (l1, manager) = manager(l1, quick()).await;
+    manager.send(transfer()).await.unwrap();
+    let l1 = l1.lock().unwrap();
+    assert_eq!((l1.taken.len(), l1.nonce), (1, 1));
+}
+
+#[tokio::test]
 async fn refusals_are_sorted_and_leave_no_gap() {
     let l1 = L1 {
         mine: true,

@@ -33,23 +33,42 @@ pub(crate) enum ContractError {
 pub(crate) struct L1Head {
     /// Hash of the block.
     pub hash: B256,
+    number: U64,
     timestamp: U64,
 }
 
 impl L1Head {
+    /// Number of the block.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.to()
+    }
+
     /// Seconds since the Unix epoch.
     pub(crate) fn timestamp(&self) -> u64 {
         self.timestamp.to()
     }
 }
 
-/// L1 behind its RPC. Everything is read at its tip.
+/// L1 behind its RPC.
 #[derive(Clone, Debug)]
 pub(crate) struct L1 {
     pub endpoint: Endpoint,
+    /// The block whose state is read; without one it is the tip's.
+    at: Option<B256>,
 }
 
 impl L1 {
+    /// Reads the state of the tip, whichever block that is at each call.
+    pub(crate) const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, at: None }
+    }
+
+    /// Reads the state of this block. An endpoint may be several nodes, of which some lag behind:
+    /// those that do not know the block then fail, instead of answering for an older one.
+    pub(crate) fn at(&self, block: &L1Head) -> Self {
+        Self { at: Some(block.hash), ..self.clone() }
+    }
+
     /// The tip.
     pub(crate) async fn head(&self) -> Result<L1Head, CallError> {
         let head: Option<L1Head> =
@@ -65,7 +84,8 @@ impl L1 {
     ) -> Result<C::Return, ContractError> {
         let request = json!({ "to": contract, "data": Bytes::from(call.abi_encode()) });
         let client = self.endpoint.provider.client();
-        let answer = client.request::<_, Bytes>("eth_call", (request, "latest")).await;
+        let block = self.at.map_or_else(|| json!("latest"), |hash| json!({ "blockHash": hash }));
+        let answer = client.request::<_, Bytes>("eth_call", (request, block)).await;
         let data = answer.map_err(|e| self.error::<C>(contract, None, &e))?;
         C::abi_decode_returns(&data)
             .map_err(|_| ContractError::NotThere { contract, function: C::SIGNATURE })

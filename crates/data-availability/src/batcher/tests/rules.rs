@@ -98,6 +98,18 @@ fn after_the_safe_head_went_back_the_node_may_first_find_what_l1_holds() {
 }
 
 #[test]
+fn a_safe_head_that_goes_back_when_all_was_safe_brings_no_second_posting() {
+    let mut f = fixture(8);
+    f.look(4, 4, 8);
+    assert_eq!(f.state.pending_blocks(), 0);
+    let plan = f.look(1, 5, 2);
+    assert_eq!(plan.reset, Some(ResetReason::SafeHeadBack));
+    assert_eq!(plan.wait, Some(WaitReason::NodeSyncing { current: 1, target: 5 }));
+    let plan = f.look(5, 6, 8);
+    assert_eq!((plan.reset, plan.wait, plan.load), (None, None, None));
+}
+
+#[test]
 fn a_safe_head_beyond_all_that_was_read_starts_afresh() {
     let mut f = fixture(4);
     f.look(2, 2, 0);

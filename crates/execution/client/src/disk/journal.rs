@@ -134,9 +134,21 @@ impl Journal {
         }
         let file = DataFile::open(path, true)?;
         if at < bytes.len() {
-            tracing::warn!(target: "opal::execution", path = %file.path.display(), offset = at,
-                bytes = bytes.len() - at, "the journal's last record was not completely written; \
-                 nobody was told of it, and it is dropped");
+            let (path, bytes_dropped) = (file.path.display(), bytes.len() - at);
+            match Framed::is_whole(&bytes[at..]) {
+                false => {
+                    tracing::warn!(target: "opal::execution", %path, offset = at, bytes_dropped,
+                    "the journal's last record was not completely written; nobody was told of it, \
+                     and it is dropped")
+                }
+                true => {
+                    tracing::warn!(target: "opal::execution", %path, offset = at, bytes_dropped,
+                    "the journal's last record has its length, but a wrong checksum, and is dropped: \
+                     a loss of power interrupted its write, and nobody was told of it. If there was \
+                     none, the disk has damaged what it was to keep: the head may be older than \
+                     what this node has confirmed; run opal db check, and replace the disk")
+                }
+            }
             file.cut(at as u64)?;
         }
         for older in numbers.into_iter().filter(|older| *older != number) {

@@ -104,6 +104,18 @@ fn only_the_last_record_can_pass_for_an_interrupted_write() {
 }
 
 #[test]
+fn a_record_cut_short_is_told_from_one_with_a_wrong_bit() {
+    let mut bytes = Vec::new();
+    labels(1).encode(1, 0, &mut bytes);
+    assert!(Framed::is_whole(&bytes));
+    for end in 0..bytes.len() {
+        assert!(!Framed::is_whole(&bytes[..end]), "{end} bytes");
+    }
+    *bytes.last_mut().unwrap() ^= 1;
+    assert!(Framed::is_whole(&bytes) && Framed::read(&bytes, 1).is_none());
+}
+
+#[test]
 fn beginnings_of_records_in_a_transaction_are_none() {
     // A block whose last write was interrupted, full of what looks like beginnings of long records.
     let dir = tempfile::tempdir().unwrap();

@@ -163,6 +163,13 @@ impl<'a> Framed<'a> {
         Some(Self { kind: u32::from_le_bytes(kind), payload, size })
     }
 
+    /// Whether what begins `bytes` looks like a record of which no byte is missing, right or wrong.
+    pub fn is_whole(bytes: &[u8]) -> bool {
+        let len = bytes.get(8..12).and_then(|len| len.try_into().ok()).map(u32::from_le_bytes);
+        let size = len.and_then(|len| HEADER.checked_add(len as usize));
+        bytes.starts_with(&MARKER) && size.is_some_and(|size| size <= bytes.len())
+    }
+
     /// What the record at the start of `bytes` says was synced, if there is one.
     pub fn synced(bytes: &[u8]) -> Option<u64> {
         Some(u64::from_le_bytes(bytes.get(16..HEADER)?.try_into().ok()?))

@@ -27,6 +27,9 @@ pub(crate) struct OwnGame {
     pub created_at: u64,
     /// The L2 block that it is about.
     pub l2_block: u64,
+    /// Whether it is of the type that games are created of. Others come from before a change of
+    /// types, and are only seen through.
+    pub current: bool,
 }
 
 /// What L1 says of a game.

@@ -97,7 +97,7 @@ impl Ledger {
             return;
         }
         let Some(game) = own else { return };
-        if self.newest.is_none_or(|newest| newest.index < game.index) {
+        if game.current && self.newest.is_none_or(|newest| newest.index < game.index) {
             self.newest = Some(game);
         }
         let tracked = Tracked {
@@ -111,7 +111,7 @@ impl Ledger {
         self.open.insert(game.index, tracked);
     }
 
-    /// The newest game of ours that was read.
+    /// The newest game of ours that was read, of the type that games are created of.
     pub(crate) const fn newest(&self) -> Option<&OwnGame> {
         self.newest.as_ref()
     }
@@ -206,6 +206,7 @@ mod tests {
             address: Address::with_last_byte(index as u8),
             created_at: 1000 + index,
             l2_block: index * 10,
+            current: true,
         }
     }
 
@@ -263,6 +264,17 @@ mod tests {
         look(&mut ledger, 3, &[2], 1003);
         assert_eq!(ledger.unread(2), None);
         assert_eq!(ledger.unread(3), Some(vec![]));
+    }
+
+    #[test]
+    fn games_of_an_earlier_type_are_seen_through_but_put_off_no_game() {
+        let mut ledger = Ledger::new(100, 0);
+        let earlier = OwnGame { current: false, ..game(0) };
+        ledger.saw(0, 1000, Some(earlier), 1000);
+        assert_eq!((ledger.newest(), ledger.unfinished()), (None, 1));
+        ledger.saw(1, 1001, Some(game(1)), 1001);
+        ledger.saw(2, 1002, Some(OwnGame { current: false, ..game(2) }), 1002);
+        assert_eq!((ledger.newest(), ledger.unfinished()), (Some(&game(1)), 3));
     }
 
     #[test]

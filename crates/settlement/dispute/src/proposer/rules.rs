@@ -29,6 +29,8 @@ pub(crate) enum Hold {
     Searching,
     /// A game is on its way to L1.
     UnderWay,
+    /// The game about this block is confirmed, but the factory's list does not show it yet.
+    NotListed { block: u64 },
     /// The block was proposed, or a later one.
     NothingNew { newest: u64 },
     /// Games must begin after the anchor.
@@ -52,6 +54,9 @@ impl fmt::Display for Hold {
             }
             Self::Searching => f.write_str("the factory's list of games is being read"),
             Self::UnderWay => f.write_str("a game is on its way to L1"),
+            Self::NotListed { block } => {
+                write!(f, "the game about L2 block {block} is confirmed and not in the list yet")
+            }
             Self::NothingNew { newest } => {
                 write!(f, "L2 block {newest} is proposed, and there is no newer one to be")
             }
@@ -133,7 +138,7 @@ mod tests {
         Pace { interval: 100, withdrawal_interval: Some(10), allow_non_finalized: false };
 
     const NEWEST: OwnGame =
-        OwnGame { index: 3, address: Address::ZERO, created_at: 1000, l2_block: 50 };
+        OwnGame { index: 3, address: Address::ZERO, created_at: 1000, l2_block: 50, current: true };
 
     fn status() -> SyncStatus {
         let l1 = |number| L1BlockRef { number, hash: B256::repeat_byte(1), ..Default::default() };

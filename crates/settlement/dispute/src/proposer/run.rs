@@ -26,12 +26,19 @@ use super::metrics::Recorder;
 use super::rpc::Command;
 use super::rules::{self, Hold, Verdict};
 use super::session::{Connector, Session};
+use super::source::Source;
 use super::{ProposerError, ProposerStats, TARGET};
 use crate::games::{self, Action, Outcome, OwnGame, Step, View};
 use crate::l1::{ContractError, L1Head};
 
 /// Longest time between attempts to create a game.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// L1 blocks after which a confirmed game that the factory's list does not show has fallen to a
+/// reorg.
+const LISTING_PATIENCE: u64 = 64;
+/// Looks that may find L1 at an older block than before: a node that lags behind the others of its
+/// endpoint, or a reorg under way. After so many, L1 has gone back for good.
+const LAG_PATIENCE: u32 = 5;
 /// Games looked at in one go.
 const MAX_LOOKS: usize = 16;
 
@@ -95,6 +102,11 @@ struct Service {
     sync_target: Option<u64>,
     waits_for_sync: bool,
     creating: bool,
+    /// The L2 block of the game that was confirmed last, and the L1 block that holds it, until the
+    /// factory's list shows it: another game before that would be one too many.
+    confirmed: Option<(u64, u64)>,
+    /// Looks in a row that found L1 at an older block.
+    lagging: u32,
     /// Why the last look created no game.
     hold: Option<Hold>,
     /// The block that has its game from someone else.
@@ -143,6 +155,8 @@ impl Service {
             sync_target: None,
             waits_for_sync: config.wait_node_sync,
             creating: false,
+            confirmed: None,
+            lagging: 0,
             hold: None,
             exists: None,
             roots: WithdrawalRoots::default(),
@@ -196,6 +210,7 @@ impl Service {
                         hold @ (Hold::NodeNotReady
                         | Hold::NodeSyncing { .. }
                         | Hold::Searching
+                        | Hold::NotListed { .. }
                         | Hold::Replaced { .. }
                         | Hold::Resting),
                     ) => Err(format!("the game comes later: {hold}")),
@@ -238,7 +253,8 @@ impl Service {
     /// Looks at L1: its tip, the factory's list, and the games that are due.
     async fn look(&mut self) -> Result<(), Failure> {
         let head = self.session.source.l1.head().await.map_err(ContractError::from)?;
-        let source = &self.session.source;
+        self.refuse_older(&head)?;
+        let source = self.session.source.at(&head);
         let count = source.count().await?;
         let same_games = match &self.ledger {
             Some(ledger) if head.hash != self.head.hash => source.holds(ledger, count).await?,
@@ -248,6 +264,7 @@ impl Service {
         (self.head, self.count) = (head, count);
         if !same_games {
             if self.ledger.is_some() {
+                self.confirmed = None;
                 warn!(target: TARGET, "games vanished from L1: reading the factory's list again");
                 // The transactions that made them may be gone, and their nonces free again.
                 self.session.tx_manager.resync().await;
@@ -255,9 +272,9 @@ impl Service {
             let window = self.connector.config.game_window;
             (self.ledger, self.exists) = (Some(Ledger::new(window, count)), None);
         }
-        self.read_list(count).await?;
+        self.read_list(&source, count).await?;
         if self.connector.config.resolve {
-            self.look_after().await?;
+            self.look_after(&source).await;
         } else if let Some(ledger) = &mut self.ledger {
             ledger.forget_open();
         }
@@ -267,41 +284,48 @@ impl Service {
         Ok(())
     }
 
+    /// Waits when L1 is at an older block than before: what a node that lags behind says of games
+    /// would have them created and resolved twice.
+    fn refuse_older(&mut self, head: &L1Head) -> Result<(), ContractError> {
+        if head.number() >= self.head.number() || self.lagging >= LAG_PATIENCE {
+            self.lagging = 0;
+            return Ok(());
+        }
+        self.lagging += 1;
+        let (before, now) = (self.head.number(), head.number());
+        let reason = format!("its tip was block {before} and is block {now}");
+        Err(self.session.source.l1.endpoint.error(reason).into())
+    }
+
     /// Reads the next page of the factory's list.
-    async fn read_list(&mut self, count: u64) -> Result<(), ContractError> {
+    async fn read_list(&mut self, source: &Source, count: u64) -> Result<(), ContractError> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         let unread = ledger.unread(count).unwrap_or_default();
         if unread.is_empty() {
             return Ok(());
         }
         let now = self.head.timestamp();
-        for entry in self.session.source.entries(unread).await? {
+        for entry in source.entries(unread).await? {
             ledger.saw(entry.index, entry.created_at, entry.own, now);
         }
         Ok(())
     }
 
-    /// Does what is due for the games that are not finished.
-    async fn look_after(&mut self) -> Result<(), ContractError> {
+    /// Does what is due for the games that are not finished. What can't be read of one, or not be
+    /// tried out, holds up neither the others nor new games.
+    async fn look_after(&mut self, source: &Source) {
         let now = self.head.timestamp().saturating_add(self.connector.config.lookahead);
-        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let Some(ledger) = &self.ledger else { return };
         let due = ledger.due(now, MAX_LOOKS);
-        for (tracked, view) in self.session.source.views(due).await {
+        for (tracked, view) in source.views(due).await {
             match view {
-                Ok(view) => self.advance(&tracked, &view, now).await?,
-                Err(ContractError::Unavailable(error)) => return Err(error.into()),
-                Err(error) => self.set_back(&tracked.game, "can't be read", &error),
+                Ok(view) => self.advance(&tracked, &view, now).await,
+                Err(error) => self.set_back(&tracked.game, "game can't be read", &error),
             }
         }
-        Ok(())
     }
 
-    async fn advance(
-        &mut self,
-        tracked: &Tracked,
-        view: &View,
-        now: u64,
-    ) -> Result<(), ContractError> {
+    async fn advance(&mut self, tracked: &Tracked, view: &View, now: u64) {
         let game = tracked.game;
         let step = games::next_step(view, now);
         if let View::InProgress(view) = view
@@ -311,7 +335,7 @@ impl Service {
             warn!(target: TARGET, game = %game.address, l2_block = game.l2_block,
                 claims = view.claims, "a game of ours is disputed");
         }
-        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let Some(ledger) = &mut self.ledger else { return };
         match step {
             Step::Wait(until) => ledger.wait(&game, until),
             Step::Search(index) => ledger.resolved_from(&game, index),
@@ -335,15 +359,15 @@ impl Service {
                     }
                     self.send(Job::Game { game, action }, candidates);
                 }
-                Err(ContractError::Unavailable(error)) => return Err(error.into()),
-                Err(error) => self.set_back(&game, "would refuse the transaction", &error),
+                Err(error) => {
+                    self.set_back(&game, "transaction to a game was tried out and failed", &error);
+                }
             },
         }
-        Ok(())
     }
 
     fn set_back(&mut self, game: &OwnGame, what: &str, error: &ContractError) {
-        warn!(target: TARGET, game = %game.address, l2_block = game.l2_block, %error, "game {what}");
+        warn!(target: TARGET, game = %game.address, l2_block = game.l2_block, %error, "{what}");
         if let Some(ledger) = &mut self.ledger {
             ledger.failed(game, self.head.timestamp());
         }
@@ -397,6 +421,13 @@ impl Service {
             return Ok(Some(Hold::Searching));
         };
         let newest = ledger.newest().copied();
+        if let Some((block, l1_block)) = self.confirmed {
+            let listed = newest.is_some_and(|newest| newest.l2_block >= block);
+            if !listed && self.head.number() < l1_block.saturating_add(LISTING_PATIENCE) {
+                return Ok(Some(Hold::NotListed { block }));
+            }
+            self.confirmed = None;
+        }
         let judge = |withdrawals| {
             rules::judge(target.number, newest.as_ref(), now, &pace, withdrawals, self.demanded)
         };
@@ -511,6 +542,7 @@ impl Service {
                 self.recorder.created();
                 let game = receipts.iter().find_map(|receipt| self.created_game(receipt));
                 let l1_block = receipts.first().and_then(|receipt| receipt.block_number);
+                self.confirmed = Some((block, l1_block.unwrap_or(self.head.number())));
                 info!(target: TARGET, l2_block = block, l1_block,
                     game = game.map(|game| game.to_string()), "game created");
             }

@@ -50,7 +50,7 @@ impl Connector {
             Endpoint::new(flag, url).map_err(|source| ProposerError::Http { flag, source })
         };
         Ok(Self {
-            l1: L1 { endpoint: endpoint("--l1-eth-rpc", &config.l1_rpc)? },
+            l1: L1::new(endpoint("--l1-eth-rpc", &config.l1_rpc)?),
             rollup: endpoint("--rollup-rpc", &config.rollup_rpc)?,
             config,
         })

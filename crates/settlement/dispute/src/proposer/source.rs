@@ -9,7 +9,7 @@ use opal_service::TxCandidate;
 use super::client::Output;
 use super::ledger::{Ledger, Tracked};
 use crate::games::{self, Action, OwnGame, View};
-use crate::l1::{ContractError, L1};
+use crate::l1::{ContractError, L1, L1Head};
 
 /// Entries of the factory's list, or games, asked about at the same time.
 const CONCURRENT: usize = 8;
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     pub index: u64,
     /// L1 time, in seconds.
     pub created_at: u64,
-    /// The game, if it is ours.
+    /// The game, if it is ours, of whichever type.
     pub own: Option<OwnGame>,
 }
 
@@ -44,6 +44,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Reads the state of this block.
+    pub(crate) fn at(&self, block: &L1Head) -> Self {
+        Self { l1: self.l1.at(block), ..self.clone() }
+    }
+
     /// Length of the factory's list.
     pub(crate) async fn count(&self) -> Result<u64, ContractError> {
         let call = IDisputeGameFactory::gameCountCall {};
@@ -76,18 +81,19 @@ impl Source {
         let entry = self.l1.call(self.factory, call).await?;
         let (created_at, address) = (entry.timestamp_, entry.proxy_);
         let other = Entry { index, created_at, own: None };
-        if entry.gameType_ != self.game_type {
+        let creator = self.l1.call(address, IFaultDisputeGame::gameCreatorCall {}).await;
+        if known(creator)? != Some(self.account) {
             return Ok(other);
         }
-        match self.l1.call(address, IFaultDisputeGame::gameCreatorCall {}).await {
-            Ok(creator) if creator == self.account => {}
-            // Also a game of another make.
-            Ok(_) | Err(ContractError::Reverted { .. }) => return Ok(other),
-            Err(error) => return Err(error),
-        }
-        let block = self.l1.call(address, IFaultDisputeGame::l2BlockNumberCall {}).await?;
-        let l2_block = block.saturating_to();
-        Ok(Entry { own: Some(OwnGame { index, address, created_at, l2_block }), ..other })
+        let block = self.l1.call(address, IFaultDisputeGame::l2BlockNumberCall {}).await;
+        let own = known(block)?.map(|block| OwnGame {
+            index,
+            address,
+            created_at,
+            l2_block: block.saturating_to(),
+            current: entry.gameType_ == self.game_type,
+        });
+        Ok(Entry { own, ..other })
     }
 
     /// What L1 says of these games.
@@ -181,6 +187,15 @@ impl Source {
         }
         let gas = self.l1.estimate(self.account, game, U256::ZERO, call).await?;
         Ok(TxCandidate { gas_limit: Some(with_margin(gas)), ..blind(game, call) })
+    }
+}
+
+/// What a game answers; `None` from one of another make.
+fn known<T>(answer: Result<T, ContractError>) -> Result<Option<T>, ContractError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

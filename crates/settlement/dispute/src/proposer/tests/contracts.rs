@@ -43,6 +43,7 @@ impl World {
             address: Address::from_word(keccak256([id.as_slice(), creator.as_slice()].concat())),
             creator,
             created_at: self.chain.time,
+            game_type: 1,
             root,
             l2_block,
             claims: vec![false],
@@ -155,7 +156,7 @@ impl World {
                 let index = call._index.saturating_to::<usize>();
                 let game = games.get(index).ok_or_else(Vec::new)?;
                 ok::<factory::gameAtIndexCall>(factory::gameAtIndexReturn {
-                    gameType_: 1,
+                    gameType_: game.game_type,
                     timestamp_: game.created_at,
                     proxy_: game.address,
                 })

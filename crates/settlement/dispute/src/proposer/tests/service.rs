@@ -158,6 +158,65 @@ async fn a_game_that_a_reorg_dropped_is_created_again() {
 }
 
 #[tokio::test]
+async fn an_l1_node_that_lags_behind_brings_no_second_game() {
+    let mut stage = Stage::new().await;
+    stage.config.pace.interval = 12;
+    stage.change(|world| world.lag = 4);
+    let proposer = stage.start().await.unwrap();
+    let stats = until_stats(&proposer, |stats| stats.created >= 3 && stats.paid >= 1).await;
+    assert_eq!((stats.failed_transactions, stats.lost), (0, 0));
+    stage.shutdown.trigger("end of the test");
+    stage.change(|world| {
+        let games = &world.chain.games;
+        assert!(games.windows(2).all(|pair| pair[0].created_at + 12 <= pair[1].created_at));
+    });
+}
+
+#[tokio::test]
+async fn an_l1_that_stays_at_an_older_block_is_believed_after_a_while() {
+    let mut stage = Stage::new().await;
+    stage.config.pace.interval = 1_000_000;
+    let proposer = stage.start().await.unwrap();
+    until_stats(&proposer, |stats| stats.unfinished == 1).await;
+    stage.blocks(20).await;
+    // As when a development chain is set back.
+    stage.change(|world| {
+        let blocks = world.chain.number as usize;
+        world.drop_blocks(blocks);
+        assert_eq!(own_games(world), 0);
+    });
+    until_stats(&proposer, |stats| stats.created == 2 && stats.unfinished == 1).await;
+    stage.shutdown.trigger("end of the test");
+}
+
+#[tokio::test]
+async fn games_of_the_type_before_are_seen_through() {
+    let mut stage = Stage::new().await;
+    stage.config.pace.interval = 1_000_000;
+    stage.change(|world| {
+        world.create(key().address(), 1, world.output_root(1));
+        world.chain.games[0].game_type = 0;
+    });
+    let proposer = stage.start().await.unwrap();
+    let stats = until_stats(&proposer, |stats| stats.created == 1 && stats.paid == 2).await;
+    assert_eq!((stats.resolved, stats.failed_transactions), (2, 0));
+    stage.shutdown.trigger("end of the test");
+}
+
+#[tokio::test]
+async fn a_game_that_cannot_be_resolved_holds_up_no_new_one() {
+    let mut stage = Stage::new().await;
+    stage.config.pace.interval = 4;
+    stage.change(|world| world.games_too_dear = true);
+    let proposer = stage.start().await.unwrap();
+    until_stats(&proposer, |stats| stats.created >= 5).await;
+    assert_eq!(proposer.stats().borrow().resolved, 0);
+    stage.change(|world| world.games_too_dear = false);
+    until_stats(&proposer, |stats| stats.resolved >= 2).await;
+    stage.shutdown.trigger("end of the test");
+}
+
+#[tokio::test]
 async fn outages_of_l1_and_of_the_rollup_node_are_waited_out() {
     let mut stage = Stage::new().await;
     stage.config.pace.interval = 4;

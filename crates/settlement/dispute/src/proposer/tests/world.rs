@@ -46,6 +46,7 @@ pub(super) struct Game {
     pub address: Address,
     pub creator: Address,
     pub created_at: u64,
+    pub game_type: u32,
     pub root: B256,
     pub l2_block: u64,
     /// Which claims are resolved; the first is the root claim.
@@ -89,6 +90,11 @@ pub(super) struct World {
     /// Whether L1 and the rollup node answer.
     pub l1_up: bool,
     pub rollup_up: bool,
+    /// L1 is two nodes that answer by turns, and one lags behind by so many blocks.
+    pub lag: u64,
+    turn: bool,
+    /// L1 tries no transaction to a game out: it would take too much gas.
+    pub games_too_dear: bool,
     pub paused: bool,
     pub blacklisted: bool,
     pub permitted: Address,
@@ -145,6 +151,9 @@ impl World {
             anchor: 0,
             l1_up: true,
             rollup_up: true,
+            lag: 0,
+            turn: false,
+            games_too_dear: false,
             paused: false,
             blacklisted: false,
             permitted: key().address(),
@@ -182,11 +191,16 @@ impl World {
 
     /// Drops so many blocks, with everything in them, and makes as many others.
     pub(super) fn reorg(&mut self, depth: usize) {
+        self.drop_blocks(depth);
+        (0..depth).for_each(|_| self.mine());
+    }
+
+    /// Drops so many blocks, with everything in them.
+    pub(super) fn drop_blocks(&mut self, depth: usize) {
         self.fork += 1;
         self.history.truncate(self.history.len() - depth);
         self.chain = self.history.last().unwrap().clone();
         self.pool.clear();
-        (0..depth).for_each(|_| self.mine());
     }
 
     pub(super) fn safe(&self) -> u64 {
@@ -195,6 +209,13 @@ impl World {
 
     pub(super) fn finalized(&self) -> u64 {
         self.safe().saturating_sub(FINALITY_LAG)
+    }
+
+    /// The newest block that the node knows whose turn it is.
+    fn newest_of_a_node(&mut self) -> u64 {
+        self.turn = !self.turn;
+        let lag = if self.turn { self.lag } else { 0 };
+        self.chain.number.saturating_sub(lag)
     }
 
     fn withdrawals_root(&self, number: u64) -> B256 {
@@ -248,9 +269,11 @@ impl World {
             "eth_blockNumber" => quantity(self.chain.number),
             "eth_getBlockByNumber" => {
                 self.mine();
+                let newest = self.newest_of_a_node() as usize;
+                let head = &self.history[newest];
                 json!({
-                    "number": quantity(self.chain.number), "hash": self.chain.hash,
-                    "timestamp": quantity(self.chain.time), "baseFeePerGas": "0x7",
+                    "number": quantity(head.number), "hash": head.hash,
+                    "timestamp": quantity(head.time), "baseFeePerGas": "0x7",
                 })
             }
             "eth_getStorageAt" => match self.is_proxy {
@@ -264,11 +287,26 @@ impl World {
                     .get("value")
                     .map_or(U256::ZERO, |value| serde_json::from_value(value.clone()).unwrap());
                 let data: Bytes = serde_json::from_value(call["data"].clone()).unwrap();
+                let to = address(&call["to"]);
+                let is_estimate = method == "eth_estimateGas";
+                if is_estimate && self.games_too_dear && to != self.factory {
+                    let text = "gas required exceeds allowance (50000000)";
+                    return error(-32000, text, Value::Null);
+                }
                 let before = self.chain.clone();
-                let result = self.execute(from, address(&call["to"]), value, &data);
+                if let Some(hash) = params[1].get("blockHash") {
+                    let hash: B256 = serde_json::from_value(hash.clone()).unwrap();
+                    let newest = self.newest_of_a_node() as usize;
+                    let known = self.history.iter().take(newest + 1).find(|at| at.hash == hash);
+                    let Some(state) = known else {
+                        return error(-32000, "header for hash not found", Value::Null);
+                    };
+                    self.chain = state.clone();
+                }
+                let result = self.execute(from, to, value, &data);
                 self.chain = before;
                 match result {
-                    Ok(_) if method == "eth_estimateGas" => quantity(200_000),
+                    Ok(_) if is_estimate => quantity(200_000),
                     Ok(data) => json!(Bytes::from(data)),
                     Err(data) => {
                         return error(3, "execution reverted", json!(Bytes::from(data)));

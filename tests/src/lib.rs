@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod clients;
+#[cfg(feature = "server")]
 pub mod json_rpc;
 pub mod process;
 pub mod registry;

@@ -136,3 +136,12 @@ impl L1 {
         unavailable().into()
     }
 }
+
+/// The answer of a contract that may not know the question.
+pub(crate) fn where_known<T>(answer: Result<T, ContractError>) -> Result<Option<T>, ContractError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

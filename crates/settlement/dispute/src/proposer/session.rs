@@ -10,7 +10,7 @@ use tracing::warn;
 use super::config::ProposerConfig;
 use super::source::Source;
 use super::{ProposerError, TARGET};
-use crate::l1::{ContractError, L1};
+use crate::l1::{ContractError, L1, where_known};
 
 /// EIP-1967: where a proxy keeps the address of its implementation.
 const IMPLEMENTATION_SLOT: B256 =
@@ -167,15 +167,6 @@ impl Connector {
             Err(ContractError::Unavailable(error)) => Err(error.into()),
             _ => Ok(()),
         }
-    }
-}
-
-/// The answer of a contract that may not know the question.
-fn where_known<T>(answer: Result<T, ContractError>) -> Result<Option<T>, ContractError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -9,7 +9,7 @@ use opal_service::TxCandidate;
 use super::client::Output;
 use super::ledger::{Ledger, Tracked};
 use crate::games::{self, Action, OwnGame, View};
-use crate::l1::{ContractError, L1, L1Head};
+use crate::l1::{ContractError, L1, L1Head, where_known};
 
 /// Entries of the factory's list, or games, asked about at the same time.
 const CONCURRENT: usize = 8;
@@ -82,11 +82,11 @@ impl Source {
         let (created_at, address) = (entry.timestamp_, entry.proxy_);
         let other = Entry { index, created_at, own: None };
         let creator = self.l1.call(address, IFaultDisputeGame::gameCreatorCall {}).await;
-        if known(creator)? != Some(self.account) {
+        if where_known(creator)? != Some(self.account) {
             return Ok(other);
         }
         let block = self.l1.call(address, IFaultDisputeGame::l2BlockNumberCall {}).await;
-        let own = known(block)?.map(|block| OwnGame {
+        let own = where_known(block)?.map(|block| OwnGame {
             index,
             address,
             created_at,
@@ -187,15 +187,6 @@ impl Source {
         }
         let gas = self.l1.estimate(self.account, game, U256::ZERO, call).await?;
         Ok(TxCandidate { gas_limit: Some(with_margin(gas)), ..blind(game, call) })
-    }
-}
-
-/// What a game answers; `None` from one of another make.
-fn known<T>(answer: Result<T, ContractError>) -> Result<Option<T>, ContractError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(ContractError::Reverted { .. } | ContractError::NotThere { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

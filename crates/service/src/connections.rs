@@ -13,7 +13,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -168,11 +168,7 @@ where
             return Ok(refusal(500, "the request could not be answered\n"));
         }
     };
-    let bytes = response.body().size_hint().lower();
-    // An answer that exists is given, even if it is one too many: the next request is refused.
-    let held = Held { memory, bytes: AtomicUsize::new(0) };
-    held.add(usize::try_from(bytes).unwrap_or(usize::MAX));
-    Ok(response.map(|body| HttpBody::new(ResponseBody { body, _held: held })))
+    Ok(response.map(|body| HttpBody::new(ResponseBody { body, memory })))
 }
 
 fn refusal(status: u16, text: &'static str) -> HttpResponse {
@@ -261,10 +257,23 @@ impl Body for RequestBody {
     }
 }
 
-/// The body of an answer, which counts as held until it is sent.
+/// The body of an answer.
 struct ResponseBody {
     body: HttpBody,
+    memory: Arc<Memory>,
+}
+
+/// A piece of an answer, which counts as held until it is sent: HTTP takes it out of the body long
+/// before.
+struct Piece {
+    data: Bytes,
     _held: Held,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
 }
 
 impl Body for ResponseBody {
@@ -275,7 +284,18 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()?;
+        let memory = &self.memory;
+        let counted = frame.map(|frame| {
+            frame.map_data(|data| {
+                let held = Held { memory: Arc::clone(memory), bytes: AtomicUsize::new(0) };
+                // An answer that exists is given, even if it is one too many: the next request is
+                // refused.
+                held.add(data.len());
+                Bytes::from_owner(Piece { data, _held: held })
+            })
+        });
+        Poll::Ready(counted.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {

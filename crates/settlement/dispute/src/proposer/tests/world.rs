@@ -216,7 +216,7 @@ impl World {
     fn newest_of_a_node(&mut self) -> u64 {
         self.answers += 1;
         // In no order that the calls of a look could fall in with.
-        let lags = keccak256(self.answers.to_be_bytes())[0] % 4 == 0;
+        let lags = keccak256(self.answers.to_be_bytes())[0].is_multiple_of(4);
         let lag = if lags { self.lag } else { 0 };
         self.chain.number.saturating_sub(lag)
     }

@@ -2,7 +2,6 @@
 
 mod amount;
 mod args;
-mod key;
 mod output;
 mod run;
 

@@ -17,7 +17,7 @@ use alloy_primitives::Address;
 use clap::{Args, Subcommand};
 use eyre::{WrapErr, bail};
 use opal_governance::{DevAccounts, Intent, TEST_MNEMONIC, intent::EmbeddedL1};
-use opal_service::keys::{Key, Secret};
+use opal_service::keys::{KeyArgs, Secret};
 use url::Url;
 
 use crate::tool::print;
@@ -43,7 +43,7 @@ enum Command {
         /// need two, for no two batchers can share an account.
         #[arg(
             long,
-            env = "OPAL_DEPLOY_MNEMONIC",
+            env = "OPAL_DEPLOY_DEV_MNEMONIC",
             hide_env_values = true,
             requires = "dev",
             value_name = "WORDS"
@@ -68,7 +68,7 @@ enum Command {
         #[command(flatten)]
         folder: FolderArgs,
         #[command(flatten)]
-        key: KeyArgs,
+        key: DeployerKey,
         #[command(flatten)]
         l1: L1Args,
         /// Blocks, the block itself counted, that make a block firm. A reorg deeper than that
@@ -126,39 +126,22 @@ struct AccountArgs {
     #[arg(long, env = "OPAL_DEPLOY_DEPLOYER", value_name = "ADDRESS")]
     deployer: Option<Address>,
     #[command(flatten)]
-    key: KeyArgs,
+    key: DeployerKey,
 }
 
 /// The deployer's key.
 #[derive(Debug, Args)]
-struct KeyArgs {
-    /// File with the deployer's private key in hex.
-    #[arg(long, env = "OPAL_DEPLOY_PRIVATE_KEY_FILE", value_name = "FILE")]
-    private_key_file: Option<PathBuf>,
-    /// The deployer's private key in hex. Better give it by the variable or a file: others see the
-    /// command line.
-    #[arg(
-        long,
-        env = "OPAL_DEPLOY_PRIVATE_KEY",
-        hide_env_values = true,
-        value_name = "HEX",
-        conflicts_with = "private_key_file"
-    )]
-    private_key: Option<Secret>,
-}
-
-impl KeyArgs {
-    /// The key, if one is given.
-    fn read(&self) -> eyre::Result<Option<Key>> {
-        if let Some(path) = &self.private_key_file {
-            let text = std::fs::read_to_string(path)
-                .wrap_err_with(|| format!("--private-key-file {}", path.display()))?;
-            let key = Key::from_hex(&Secret::from(text))
-                .wrap_err_with(|| format!("--private-key-file {}", path.display()))?;
-            return Ok(Some(key));
-        }
-        self.private_key.as_ref().map(Key::from_hex).transpose().wrap_err("--private-key")
-    }
+#[command(
+    mut_arg("private_key", |arg| arg.env("OPAL_DEPLOY_PRIVATE_KEY")),
+    mut_arg("private_key_file", |arg| arg.env("OPAL_DEPLOY_PRIVATE_KEY_FILE")),
+    mut_arg("keystore", |arg| arg.env("OPAL_DEPLOY_KEYSTORE")),
+    mut_arg("password_file", |arg| arg.env("OPAL_DEPLOY_PASSWORD_FILE")),
+    mut_arg("mnemonic", |arg| arg.env("OPAL_DEPLOY_MNEMONIC")),
+    mut_arg("hd_path", |arg| arg.env("OPAL_DEPLOY_HD_PATH"))
+)]
+struct DeployerKey {
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 impl AccountArgs {
@@ -167,7 +150,7 @@ impl AccountArgs {
         if let Some(address) = self.deployer {
             return Ok(address);
         }
-        if let Some(key) = self.key.read()? {
+        if let Some(key) = self.key.key.key_if_any()? {
             return Ok(key.address());
         }
         match folder.state()? {
@@ -197,11 +180,7 @@ pub(crate) async fn run(args: DeployArgs) -> eyre::Result<()> {
             plan::run(&folder.intent()?, deployer, l1.as_ref()).await
         }
         Command::Apply { folder, key, l1, confirmations } => {
-            let Some(key) = key.read()? else {
-                bail!(
-                    "the deployer's key is missing: give --private-key-file FILE, or OPAL_DEPLOY_PRIVATE_KEY"
-                )
-            };
+            let key = key.key.key().wrap_err("the deployer signs")?;
             apply::run(&Folder::new(folder.dir), &key, &l1.l1, confirmations).await
         }
         Command::Verify { folder, account, l1, all } => {

@@ -10,7 +10,7 @@
 //! - [`files`]: files that are written at once or not at all.
 //! - [`http`]: the TLS provider, the shared HTTP client and alloy providers.
 //! - [`jwt`]: the secret and the tokens of the Engine API.
-//! - [`keys`]: private keys from hex or a mnemonic.
+//! - [`keys`]: private keys from hex, a mnemonic or a keystore file, and the flags that give them.
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
 //! - [`trouble`]: when something that stays wrong is worth a line in the log.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.

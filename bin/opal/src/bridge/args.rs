@@ -8,17 +8,17 @@ use clap::{Args, Subcommand};
 use opal_dispute::withdrawals::Patience;
 use opal_service::TxManagerConfig;
 use opal_service::duration::parse_duration;
+use opal_service::keys::KeyArgs;
 use opal_service::tx_manager::fees::FeeLimits;
 use url::Url;
 
 use super::amount::Amount;
-use super::key::KeyArgs;
 
 /// Move ether, tokens and messages between L1 and any OP chain.
 ///
 /// A deposit takes one step. A withdrawal takes three: `withdraw` on L2, then `prove` and `finalize`
-/// on L1, each after a delay; `status` says what is next and prints its calldata. `exit` withdraws
-/// without any node of L2 and whatever the sequencer wants.
+/// on L1, each after a delay; `status` says what is next. `exit` withdraws without any node of L2 and
+/// whatever the sequencer wants.
 #[derive(Debug, Args)]
 pub(crate) struct BridgeArgs {
     #[command(flatten)]
@@ -38,8 +38,11 @@ pub(super) enum Command {
     /// Finalize a withdrawal on L1. With --wait: prove it first where that is due, wait for both
     /// delays, and prove it again if its game is struck out meanwhile.
     Finalize(WhichArgs),
-    /// Say where a withdrawal is, both clocks, and the next step with its calldata. With --wait:
-    /// when a step is due or the status changes.
+    /// Make a message's call once more, which failed on the chain that it was sent to: tokens and
+    /// ether that it carries wait there until then.
+    Relay(WhichArgs),
+    /// Say where a withdrawal is, both clocks, and the next step; with --json its calldata, too. With
+    /// --wait: when a step is due or the status changes.
     Status(StatusArgs),
     /// Begin a withdrawal from L1, by a deposit that the sequencer can't refuse. Needs ether on L1
     /// for gas alone; what is withdrawn is the account's on L2.
@@ -48,6 +51,14 @@ pub(super) enum Command {
 
 /// Where the chains are, who signs, and how to answer.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("private_key", |arg| arg.env("OPAL_BRIDGE_PRIVATE_KEY").global(true)),
+    mut_arg("private_key_file", |arg| arg.env("OPAL_BRIDGE_PRIVATE_KEY_FILE").global(true)),
+    mut_arg("keystore", |arg| arg.env("OPAL_BRIDGE_KEYSTORE").global(true)),
+    mut_arg("password_file", |arg| arg.env("OPAL_BRIDGE_PASSWORD_FILE").global(true)),
+    mut_arg("mnemonic", |arg| arg.env("OPAL_BRIDGE_MNEMONIC").global(true)),
+    mut_arg("hd_path", |arg| arg.env("OPAL_BRIDGE_HD_PATH").global(true))
+)]
 pub(super) struct Common {
     /// L1 JSON-RPC.
     #[arg(
@@ -183,7 +194,8 @@ pub(super) struct ExitArgs {
 /// Which withdrawal.
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
-    /// The transaction that began it: one of L2, or the one of L1 that forced it.
+    /// The transaction that began it: one of L2, or the one of L1 that forced it. To relay, also a
+    /// deposit's of L1.
     #[arg(long, value_name = "HASH")]
     pub(super) tx: B256,
     /// Which of the transaction's withdrawals, from 0.

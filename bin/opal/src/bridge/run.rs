@@ -5,16 +5,16 @@ use std::fs;
 use alloy_primitives::{Address, B256, U256};
 use eyre::{WrapErr, bail, eyre};
 use opal_dispute::withdrawals::{
-    Asset, BridgeError, Bridges, Call, Goal, L1, L2, Layer, Located, Patience, Sender, Transfer,
-    WithdrawalBridge, decimals, deposit, deposited, follow, forced, next_status, remote_token,
-    step, withdrawal,
+    Asset, BridgeError, Bridges, Call, Deposit, Goal, L1, L2, Layer, Located, Patience, Reach,
+    Report, Sender, Status, Step, Transfer, WithdrawalBridge, decimals, deposit, deposited, follow,
+    forced, next_status, refusal, remote_token, step, withdrawal,
 };
 use opal_protocol::{RollupConfig, registry};
 use opal_service::http;
 use opal_service::keys::Key;
 
 use super::args::{BridgeArgs, Command, Common, ExitArgs, StatusArgs, TransferArgs, WhichArgs};
-use super::output::{self, Deposited};
+use super::output::{self, Deposited, Fate};
 use crate::tool::note;
 
 pub(crate) async fn run(args: BridgeArgs) -> eyre::Result<()> {
@@ -24,6 +24,7 @@ pub(crate) async fn run(args: BridgeArgs) -> eyre::Result<()> {
         Command::Withdraw(transfer) => session.withdraw(&transfer).await,
         Command::Prove(which) => session.go(&which, Goal::Proven).await,
         Command::Finalize(which) => session.go(&which, Goal::Finalized).await,
+        Command::Relay(which) => session.relay(&which).await,
         Command::Status(which) => session.status(&which).await,
         Command::Exit(exit) => session.exit(&exit).await,
     }
@@ -38,7 +39,7 @@ struct Session {
 
 impl Session {
     async fn open(common: Common) -> eyre::Result<Self> {
-        let key = common.key.read()?;
+        let key = common.key.key_if_any()?;
         let portal = portal(&common)?;
         let provider = http::provider(&common.l1_rpc).wrap_err("--l1-rpc")?;
         let l1 = L1::connect(provider, portal).await?;
@@ -129,20 +130,37 @@ impl Session {
 
     /// Follows the deposits of an L1 transaction to L2, if that was asked for, and prints them.
     async fn arrive(&self, approval: Option<B256>, l1: B256) -> eyre::Result<()> {
-        let l2 = self.bridge.deposits_of(l1).await?;
-        let mut succeeded = Vec::new();
-        if self.common.wait {
-            for hash in &l2 {
-                let receipt = deposited(&self.bridge, *hash, self.patience()).await?;
-                succeeded.push(!receipt.status.is_zero());
-            }
+        let mut l2 = Vec::new();
+        for deposit in self.bridge.deposits_of(l1).await? {
+            let fate = if self.common.wait { Some(self.fate(&deposit).await?) } else { None };
+            l2.push((deposit, fate));
         }
-        let failed = succeeded.contains(&false);
-        Deposited { approval, l1, l2, succeeded }.output().print(self.common.json);
+        let met = |wanted| l2.iter().any(|(_, fate)| *fate == Some(wanted));
+        let (failed, undelivered) = (met(Fate::Failed), met(Fate::Undelivered));
+        Deposited { approval, l1, l2 }.output().print(self.common.json);
         if failed {
             bail!("the deposit's call failed on L2; ether that came along is its sender's there");
         }
+        if undelivered {
+            bail!(
+                "the message's call failed on L2; what it carries waits there until the call succeeds: opal bridge relay --tx {l1}"
+            );
+        }
         Ok(())
+    }
+
+    /// Waits for a deposit on L2, and says what became of it.
+    async fn fate(&self, deposit: &Deposit) -> eyre::Result<Fate> {
+        let receipt = deposited(&self.bridge, deposit.hash, self.patience()).await?;
+        let arrived = match &deposit.message {
+            Some(message) => self.bridge.arrived(message).await?,
+            None => None,
+        };
+        Ok(match arrived {
+            _ if receipt.status.is_zero() => Fate::Failed,
+            Some(false) => Fate::Undelivered,
+            _ => Fate::Done,
+        })
     }
 
     fn print_unsigned(&self, layer: Layer, bridges: &Bridges, asset: &Asset, call: Call) {
@@ -169,7 +187,8 @@ impl Session {
         let receipt = sender.send("the withdrawal", &call).await?;
         let located = self.bridge.locate(receipt.transaction_hash, 0).await?;
         if self.common.wait {
-            return self.follow(&located, Goal::Finalized).await;
+            let which = WhichArgs { tx: receipt.transaction_hash, index: 0 };
+            return self.follow(&located, &which, Goal::Finalized).await;
         }
         output::begun(&located, approval).print(self.common.json);
         Ok(())
@@ -188,8 +207,9 @@ impl Session {
         let receipt = sender.send("the forced withdrawal", &call).await?;
         self.arrive(None, receipt.transaction_hash).await?;
         if self.common.wait {
-            let located = self.bridge.locate(receipt.transaction_hash, 0).await?;
-            return self.follow(&located, Goal::Finalized).await;
+            let which = WhichArgs { tx: receipt.transaction_hash, index: 0 };
+            let located = self.bridge.locate(which.tx, which.index).await?;
+            return self.follow(&located, &which, Goal::Finalized).await;
         }
         note(&format!(
             "next, with --l2-rpc of any node of the chain: opal bridge finalize --wait --tx {}",
@@ -198,14 +218,25 @@ impl Session {
         Ok(())
     }
 
-    async fn follow(&self, located: &Located, goal: Goal) -> eyre::Result<()> {
+    async fn follow(&self, located: &Located, which: &WhichArgs, goal: Goal) -> eyre::Result<()> {
         let sender = self.sender(Layer::L1).await?;
         let (steps, report) = follow(&self.bridge, &sender, located, goal, self.patience()).await?;
-        output::stepped(&steps, &report).print(self.common.json);
+        self.tell(&steps, &report, which)
+    }
+
+    /// Prints the steps that were taken. A message that failed is an error: what it carries has not
+    /// arrived.
+    fn tell(&self, steps: &[Step], report: &Report, which: &WhichArgs) -> eyre::Result<()> {
+        output::stepped(steps, report, which).print(self.common.json);
+        if report.delivered == Some(false) {
+            bail!(
+                "the withdrawal is finalized, but its message's call failed on L1; what it carries waits there until the call succeeds: opal bridge relay"
+            );
+        }
         Ok(())
     }
 
-    /// `prove` and `finalize`.
+    /// `prove`, `finalize`, and `relay` of a withdrawal.
     async fn go(&self, which: &WhichArgs, goal: Goal) -> eyre::Result<()> {
         let located = self.bridge.locate(which.tx, which.index).await?;
         if self.common.unsigned {
@@ -218,18 +249,46 @@ impl Session {
             return Ok(());
         }
         if self.common.wait {
-            return self.follow(&located, goal).await;
+            return self.follow(&located, which, goal).await;
         }
         let sender = self.sender(Layer::L1).await?;
-        let (before, taken) = step(&self.bridge, &sender, &located, goal).await?;
-        let what = if goal == Goal::Proven { "prove" } else { "finalize" };
+        let (before, taken) = step(&self.bridge, &sender, &located, goal, Reach::Own).await?;
         let Some(taken) = taken else {
-            return Err(
-                BridgeError::NotNow { what, status: before.status, reason: before.note }.into()
-            );
+            let advice = advice(&before, goal);
+            let error = refusal(&self.bridge, &sender, before, goal).await?;
+            bail!("{error}; {advice}");
         };
         let report = self.bridge.report(&located, &[sender.address()]).await?;
-        output::stepped(&[taken], &report).print(self.common.json);
+        self.tell(&[taken], &report, which)
+    }
+
+    /// Relays a deposit's message on L2 once more, or a withdrawal's on L1.
+    async fn relay(&self, which: &WhichArgs) -> eyre::Result<()> {
+        let l2 = self.bridge.l2("find the message")?;
+        if l2.receipt(which.tx).await?.is_some() {
+            return self.go(which, Goal::Delivered).await;
+        }
+        let deposits = self.bridge.deposits_of(which.tx).await?;
+        let mut messages = deposits.into_iter().filter_map(|deposit| deposit.message).peekable();
+        if messages.peek().is_none() {
+            // A withdrawal that L1 forced.
+            return self.go(which, Goal::Delivered).await;
+        }
+        let message = messages.nth(which.index).ok_or_else(|| {
+            eyre!("--index {}: the transaction sends fewer messages", which.index)
+        })?;
+        match self.bridge.arrived(&message).await? {
+            None => bail!("cannot relay: the message is not on L2 yet; wait for it"),
+            Some(true) => bail!("cannot relay: the message's call was made already"),
+            Some(false) => {}
+        }
+        if self.common.unsigned {
+            output::unsigned(Layer::L2, &[message.relay]).print(self.common.json);
+            return Ok(());
+        }
+        let sender = self.sender(Layer::L2).await?;
+        let receipt = sender.send_through("relaying", &message.relay).await?;
+        output::relayed(receipt.transaction_hash).print(self.common.json);
         Ok(())
     }
 
@@ -242,8 +301,23 @@ impl Session {
             true => next_status(&self.bridge, &located, &provers, self.patience()).await?,
             false => self.bridge.report(&located, &provers).await?,
         };
-        output::status(&report).print(self.common.json);
+        output::status(&report, which).print(self.common.json);
         Ok(())
+    }
+}
+
+/// What to do when it is not the time for a step.
+fn advice(report: &Report, goal: Goal) -> &'static str {
+    match (goal, report.status) {
+        (Goal::Delivered, Status::Finalized) => "its message went through, or it carries none",
+        (Goal::Delivered, _) => "finalize it first",
+        (_, Status::Finalized) => "there is nothing left to do",
+        (Goal::Proven, Status::WaitingToFinalize | Status::ReadyToFinalize) => {
+            "it is proven already; finalize is next"
+        }
+        _ if report.paused => "try again when the guardian has ended the pause, or let --wait wait",
+        (Goal::Finalized, Status::ReadyToProve) => "prove it first; with --wait finalize does so",
+        _ => "try again then, or let --wait wait for it",
     }
 }
 

@@ -9,7 +9,7 @@ use opal_protocol::compress::DEFAULT_LEVEL;
 use opal_service::TxManagerArgs;
 use opal_service::admin::AdminArgs;
 use opal_service::duration::parse_duration;
-use opal_service::keys::Secret;
+use opal_service::keys::KeyArgs;
 use opal_service::metrics::MetricsArgs;
 use url::Url;
 
@@ -86,7 +86,13 @@ impl CompressionAlgo {
     mut_arg("rpc_port", |arg| arg.env("OPAL_BATCHER_RPC_PORT")),
     mut_arg("metrics_enabled", |arg| arg.env("OPAL_BATCHER_METRICS_ENABLED")),
     mut_arg("metrics_addr", |arg| arg.env("OPAL_BATCHER_METRICS_ADDR")),
-    mut_arg("metrics_port", |arg| arg.env("OPAL_BATCHER_METRICS_PORT"))
+    mut_arg("metrics_port", |arg| arg.env("OPAL_BATCHER_METRICS_PORT")),
+    mut_arg("private_key", |arg| arg.env("OPAL_BATCHER_PRIVATE_KEY")),
+    mut_arg("private_key_file", |arg| arg.env("OPAL_BATCHER_PRIVATE_KEY_FILE")),
+    mut_arg("keystore", |arg| arg.env("OPAL_BATCHER_KEYSTORE")),
+    mut_arg("password_file", |arg| arg.env("OPAL_BATCHER_PASSWORD_FILE")),
+    mut_arg("mnemonic", |arg| arg.env("OPAL_BATCHER_MNEMONIC")),
+    mut_arg("hd_path", |arg| arg.env("OPAL_BATCHER_HD_PATH").visible_alias("sequencer-hd-path"))
 )]
 pub struct BatcherArgs {
     /// L1 JSON-RPC that transactions are sent to.
@@ -158,36 +164,9 @@ pub struct BatcherArgs {
     /// The metrics.
     #[command(flatten)]
     pub metrics: MetricsArgs,
-    /// Private key in hex. Its account must be the batcher that the SystemConfig on L1 names.
-    #[arg(
-        long,
-        env = "OPAL_BATCHER_PRIVATE_KEY",
-        hide_env_values = true,
-        value_name = "HEX",
-        required_unless_present = "mnemonic",
-        conflicts_with = "mnemonic",
-        help_heading = "Key"
-    )]
-    pub private_key: Option<Secret>,
-    /// BIP-39 phrase to derive the key from, instead of a private key.
-    #[arg(
-        long,
-        env = "OPAL_BATCHER_MNEMONIC",
-        hide_env_values = true,
-        value_name = "WORDS",
-        help_heading = "Key"
-    )]
-    pub mnemonic: Option<Secret>,
-    /// Derivation path of the mnemonic's key.
-    #[arg(
-        long,
-        visible_alias = "sequencer-hd-path",
-        env = "OPAL_BATCHER_HD_PATH",
-        default_value = "m/44'/60'/0'/0/0",
-        value_name = "PATH",
-        help_heading = "Key"
-    )]
-    pub hd_path: String,
+    /// The key of the batcher that the SystemConfig on L1 names.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// How transactions are sent.
     #[command(flatten)]
     pub tx_manager: TxManagerArgs,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opal_protocol::blob::MAX_BLOB_DATA;
 use opal_service::TxManagerConfig;
-use opal_service::keys::{Key, KeyError};
+use opal_service::keys::Key;
 use opal_service::metrics::Metrics;
 use url::Url;
 
@@ -125,25 +125,7 @@ impl TryFrom<BatcherArgs> for BatcherConfig {
 
     fn try_from(args: BatcherArgs) -> Result<Self, BatcherError> {
         let flag = |flag, reason: &str| BatcherError::Flag { flag, reason: reason.to_owned() };
-        let key = match (&args.private_key, &args.mnemonic) {
-            (Some(secret), None) => Key::from_hex(secret)
-                .map_err(|source| BatcherError::Key { flag: "--private-key", source })?,
-            (None, Some(phrase)) => {
-                Key::from_mnemonic(phrase, &args.hd_path).map_err(|source| {
-                    let path = source == KeyError::Path;
-                    BatcherError::Key {
-                        flag: if path { "--hd-path" } else { "--mnemonic" },
-                        source,
-                    }
-                })?
-            }
-            (None, None) => {
-                return Err(flag("--private-key", "give it, or --mnemonic (OPAL_BATCHER_* too)"));
-            }
-            (Some(_), Some(_)) => {
-                return Err(flag("--private-key", "give it or --mnemonic, not both"));
-            }
-        };
+        let key = args.key.key()?;
         if args.poll_interval < Duration::from_millis(10) {
             return Err(flag("--poll-interval", "must be 10ms or more"));
         }
@@ -276,7 +258,7 @@ mod tests {
             (vec![], "--private-key"),
             (vec!["--private-key", "0x12"], "--private-key: the private key must be"),
             (vec!["--mnemonic", "test junk"], "--mnemonic: "),
-            (vec!["--private-key", KEY, "--mnemonic", "x"], "cannot be used with"),
+            (vec!["--private-key", KEY, "--mnemonic", "x"], "both give a key"),
             (vec!["--private-key", KEY, "--target-num-frames", "7"], "6 blobs at most"),
             (vec!["--private-key", KEY, "--target-num-frames", "0"], "--target-num-frames"),
             (vec!["--private-key", KEY, "--poll-interval", "1ms"], "--poll-interval"),

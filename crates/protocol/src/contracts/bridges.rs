@@ -30,6 +30,7 @@ sol! {
         event ERC20BridgeFinalized(address indexed localToken, address indexed remoteToken, address indexed from, address to, uint256 amount, bytes extraData);
         function bridgeETHTo(address _to, uint32 _minGasLimit, bytes calldata _extraData) external payable;
         function bridgeERC20To(address _localToken, address _remoteToken, address _to, uint256 _amount, uint32 _minGasLimit, bytes calldata _extraData) external;
+        function finalizeBridgeERC20(address _localToken, address _remoteToken, address _from, address _to, uint256 _amount, bytes calldata _extraData) external;
     }
 
     /// The bridge of ERC-721 tokens, on either layer.
@@ -39,6 +40,7 @@ sol! {
         event ERC721BridgeInitiated(address indexed localToken, address indexed remoteToken, address indexed from, address to, uint256 tokenId, bytes extraData);
         event ERC721BridgeFinalized(address indexed localToken, address indexed remoteToken, address indexed from, address to, uint256 tokenId, bytes extraData);
         function bridgeERC721To(address _localToken, address _remoteToken, address _to, uint256 _tokenId, uint32 _minGasLimit, bytes calldata _extraData) external;
+        function finalizeBridgeERC721(address _localToken, address _remoteToken, address _from, address _to, uint256 _tokenId, bytes calldata _extraData) external;
     }
 
     /// A token that a bridge may move. `remoteToken` answers where the bridge mints and burns it.

@@ -1,6 +1,5 @@
 //! Flags of `opal proposer`, named as the OP Stack's proposer names them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy_primitives::Address;
@@ -8,7 +7,7 @@ use clap::{ArgAction, Args};
 use opal_service::TxManagerArgs;
 use opal_service::admin::AdminArgs;
 use opal_service::duration::parse_duration;
-use opal_service::keys::Secret;
+use opal_service::keys::KeyArgs;
 use opal_service::metrics::MetricsArgs;
 use url::Url;
 
@@ -19,7 +18,13 @@ use url::Url;
     mut_arg("rpc_port", |arg| arg.env("OPAL_PROPOSER_RPC_PORT")),
     mut_arg("metrics_enabled", |arg| arg.env("OPAL_PROPOSER_METRICS_ENABLED")),
     mut_arg("metrics_addr", |arg| arg.env("OPAL_PROPOSER_METRICS_ADDR")),
-    mut_arg("metrics_port", |arg| arg.env("OPAL_PROPOSER_METRICS_PORT"))
+    mut_arg("metrics_port", |arg| arg.env("OPAL_PROPOSER_METRICS_PORT")),
+    mut_arg("private_key", |arg| arg.env("OPAL_PROPOSER_PRIVATE_KEY")),
+    mut_arg("private_key_file", |arg| arg.env("OPAL_PROPOSER_PRIVATE_KEY_FILE")),
+    mut_arg("keystore", |arg| arg.env("OPAL_PROPOSER_KEYSTORE")),
+    mut_arg("password_file", |arg| arg.env("OPAL_PROPOSER_PASSWORD_FILE")),
+    mut_arg("mnemonic", |arg| arg.env("OPAL_PROPOSER_MNEMONIC")),
+    mut_arg("hd_path", |arg| arg.env("OPAL_PROPOSER_HD_PATH").visible_alias("l2-output-hd-path"))
 )]
 pub struct ProposerArgs {
     /// L1 JSON-RPC that transactions are sent to.
@@ -84,45 +89,9 @@ pub struct ProposerArgs {
     /// The metrics.
     #[command(flatten)]
     pub metrics: MetricsArgs,
-    /// Private key in hex.
-    #[arg(
-        long,
-        env = "OPAL_PROPOSER_PRIVATE_KEY",
-        hide_env_values = true,
-        value_name = "HEX",
-        required_unless_present_any = ["private_key_file", "mnemonic"],
-        conflicts_with_all = ["private_key_file", "mnemonic"],
-        help_heading = "Key"
-    )]
-    pub private_key: Option<Secret>,
-    /// File that holds the private key in hex.
-    #[arg(
-        long,
-        env = "OPAL_PROPOSER_PRIVATE_KEY_FILE",
-        value_name = "FILE",
-        conflicts_with = "mnemonic",
-        help_heading = "Key"
-    )]
-    pub private_key_file: Option<PathBuf>,
-    /// BIP-39 phrase to derive the key from, instead of a private key.
-    #[arg(
-        long,
-        env = "OPAL_PROPOSER_MNEMONIC",
-        hide_env_values = true,
-        value_name = "WORDS",
-        help_heading = "Key"
-    )]
-    pub mnemonic: Option<Secret>,
-    /// Derivation path of the mnemonic's key.
-    #[arg(
-        long,
-        visible_alias = "l2-output-hd-path",
-        env = "OPAL_PROPOSER_HD_PATH",
-        default_value = "m/44'/60'/0'/0/0",
-        value_name = "PATH",
-        help_heading = "Key"
-    )]
-    pub hd_path: String,
+    /// The proposer's key.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// How transactions are sent.
     #[command(flatten)]
     pub tx_manager: TxManagerArgs,

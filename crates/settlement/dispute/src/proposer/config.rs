@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy_primitives::Address;
 use opal_service::TxManagerConfig;
-use opal_service::keys::{Key, KeyError};
+use opal_service::keys::Key;
 use opal_service::metrics::Metrics;
 use url::Url;
 
@@ -104,7 +104,7 @@ impl TryFrom<ProposerArgs> for ProposerConfig {
                  --game-factory-address",
             ));
         }
-        let key = key(&args)?;
+        let key = args.key.key()?;
         if args.poll_interval < Duration::from_millis(10) {
             return Err(flag("--poll-interval", "must be 10ms or more"));
         }
@@ -140,33 +140,6 @@ impl TryFrom<ProposerArgs> for ProposerConfig {
             metrics: Metrics::new(),
             metrics_server: args.metrics.addr(),
         })
-    }
-}
-
-fn key(args: &ProposerArgs) -> Result<Key, ProposerError> {
-    let refused =
-        |reason: &str| ProposerError::Flag { flag: "--private-key", reason: reason.to_owned() };
-    match (&args.private_key, &args.private_key_file, &args.mnemonic) {
-        (Some(secret), None, None) => Key::from_hex(secret)
-            .map_err(|source| ProposerError::Key { flag: "--private-key", source }),
-        (None, Some(file), None) => {
-            let secret = std::fs::read_to_string(file).map_err(|error| ProposerError::Flag {
-                flag: "--private-key-file",
-                reason: format!("{}: {error}", file.display()),
-            })?;
-            Key::from_hex(&secret.into())
-                .map_err(|source| ProposerError::Key { flag: "--private-key-file", source })
-        }
-        (None, None, Some(phrase)) => {
-            Key::from_mnemonic(phrase, &args.hd_path).map_err(|source| ProposerError::Key {
-                flag: if source == KeyError::Path { "--hd-path" } else { "--mnemonic" },
-                source,
-            })
-        }
-        (None, None, None) => {
-            Err(refused("give it, --private-key-file or --mnemonic (OPAL_PROPOSER_* too)"))
-        }
-        _ => Err(refused("give it, --private-key-file or --mnemonic, only one of them")),
     }
 }
 
@@ -237,24 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_can_come_from_a_file() {
-        let file = std::env::temp_dir().join(format!("opal-proposer-key-{}", std::process::id()));
-        std::fs::write(&file, format!("{KEY}\n")).unwrap();
-        let config = parse(&["--private-key-file", file.to_str().unwrap()]);
-        std::fs::remove_file(&file).unwrap();
-        let expected = parse(&["--private-key", KEY]).unwrap().key.address();
-        assert_eq!(config.unwrap().key.address(), expected);
-        let error = parse(&["--private-key-file", file.to_str().unwrap()]).unwrap_err();
-        assert!(error.contains("--private-key-file: ") && error.contains("opal-proposer-key"));
-    }
-
-    #[test]
     fn what_cannot_work_is_refused_by_name() {
         for (args, expected) in [
             (vec![], "--private-key"),
             (vec!["--private-key", "0x12"], "--private-key: the private key must be"),
             (vec!["--mnemonic", "test junk"], "--mnemonic: "),
-            (vec!["--private-key", KEY, "--mnemonic", "x"], "cannot be used with"),
+            (vec!["--private-key", KEY, "--mnemonic", "x"], "both give a key"),
             (vec!["--private-key", KEY, "--poll-interval", "1ms"], "--poll-interval"),
             (vec!["--private-key", KEY, "--proposal-interval", "0"], "--proposal-interval"),
             (vec!["--private-key", KEY, "--game-type", "5"], "super roots"),

@@ -33,7 +33,7 @@ use alloy_primitives::{Address, U256};
 use opal_protocol::ConfigError;
 use opal_service::endpoint::ConnectError;
 use opal_service::http::HttpError;
-use opal_service::keys::KeyError;
+use opal_service::keys::KeyArgsError;
 use opal_service::rpc_server::RpcServerError;
 use opal_service::{RpcHandle, Shutdown, admin, metrics as service_metrics};
 use tokio::sync::{mpsc, watch};
@@ -56,14 +56,9 @@ pub enum ProposerError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The key can't be read.
-    #[error("{flag}: {source}")]
-    Key {
-        /// The flag that gave the key.
-        flag: &'static str,
-        /// What is wrong with it.
-        source: KeyError,
-    },
+    /// There is no key, or it can't be read.
+    #[error(transparent)]
+    Key(#[from] KeyArgsError),
     /// A URL can't be used.
     #[error("{flag}: {source}")]
     Http {

@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 
 use alloy_primitives::{Address, B256, U256};
 use futures::try_join;
+use opal_protocol::DepositTransaction;
 use opal_protocol::contracts::IOptimismPortal::{
     WithdrawalTransaction, finalizeWithdrawalTransactionExternalProofCall,
     proveWithdrawalTransactionCall,
 };
 use opal_protocol::deposit::{TRANSACTION_DEPOSITED, decode_deposit_log};
+use opal_protocol::predeploys::L2_CROSS_DOMAIN_MESSENGER;
 
 use super::games::{Game, GameStatus, Objection, worth_trying};
 use super::l1::{Head, L1};
 use super::l2::{L2, L2Receipt};
+use super::message::message_hash;
 use super::proof::{self, WithdrawalProof};
 use super::report::{Action, Next, Rejected, Report, duration};
 use super::status::{Assessment, Clocks, Facts, Proof, Status};
@@ -37,6 +40,35 @@ pub struct Located {
     pub block: u64,
 }
 
+/// A deposit that a transaction of L1 made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// The transaction that it becomes on L2.
+    pub hash: B256,
+    /// The message that it carries, if the messengers sent it.
+    pub message: Option<Message>,
+}
+
+/// A message on its way to L2's messenger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What the messengers know it by.
+    pub hash: B256,
+    /// The call on L2 that relays it again, once it has failed.
+    pub relay: Call,
+}
+
+impl Deposit {
+    fn new(deposit: &DepositTransaction) -> Self {
+        let to_messenger = deposit.to.to() == Some(&L2_CROSS_DOMAIN_MESSENGER);
+        let hash = message_hash(&deposit.input).filter(|_| to_messenger);
+        let data = deposit.input.clone();
+        // Ether that came along waits at the messenger.
+        let relay = Call { to: L2_CROSS_DOMAIN_MESSENGER, value: U256::ZERO, data };
+        Self { hash: deposit.tx_hash(), message: hash.map(|hash| Message { hash, relay }) }
+    }
+}
+
 /// A chain's portal on L1 and, for what needs it, a node of its L2.
 #[derive(Clone, Debug)]
 pub struct WithdrawalBridge {
@@ -52,6 +84,8 @@ struct Search {
     rejected: Vec<Rejected>,
     /// The L2 block of a game that the L2 node does not have.
     missing: Option<u64>,
+    /// A game that holds the withdrawal, but is of the second of the L1 head.
+    young: Option<u64>,
 }
 
 impl WithdrawalBridge {
@@ -73,11 +107,11 @@ impl WithdrawalBridge {
         self.l2.as_ref().ok_or(BridgeError::NeedsL2(purpose))
     }
 
-    /// L2 transactions that the deposits in an L1 transaction become, in order.
+    /// The deposits in an L1 transaction, in order.
     ///
     /// # Errors
     /// When L1 does not answer, or does not know the transaction.
-    pub async fn deposits_of(&self, transaction: B256) -> Result<Vec<B256>, BridgeError> {
+    pub async fn deposits_of(&self, transaction: B256) -> Result<Vec<Deposit>, BridgeError> {
         let receipt = self.l1.receipt(transaction).await?;
         let receipt = receipt.ok_or(BridgeError::UnknownTransaction(transaction))?;
         let portal = self.l1.contracts().portal;
@@ -86,9 +120,17 @@ impl WithdrawalBridge {
                 && log.inner.topics().first() == Some(&TRANSACTION_DEPOSITED);
             let (block, index) = (log.block_hash?, log.log_index?);
             let deposit = decode_deposit_log(&log.inner, block, index);
-            ours.then_some(deposit)?.ok().map(|deposit| deposit.tx_hash())
+            ours.then_some(deposit)?.ok()
         });
-        Ok(deposits.collect())
+        Ok(deposits.map(|deposit| Deposit::new(&deposit)).collect())
+    }
+
+    /// Whether L2's messenger made the call of a deposited message; as [`L1::message`].
+    ///
+    /// # Errors
+    /// When L2 does not answer.
+    pub async fn arrived(&self, message: &Message) -> Result<Option<bool>, BridgeError> {
+        self.l2("see whether the message went through")?.message(message.hash).await
     }
 
     /// Finds a withdrawal by the transaction that made it: one of L2, or one of L1 that forced it.
@@ -106,10 +148,11 @@ impl WithdrawalBridge {
             receipts.push(receipt);
         } else {
             for deposit in self.deposits_of(transaction).await? {
-                let receipt = l2.receipt(deposit).await?;
-                let receipt = receipt.ok_or(BridgeError::UnknownTransaction(deposit))?;
+                let hash = deposit.hash;
+                let receipt = l2.receipt(hash).await?;
+                let receipt = receipt.ok_or(BridgeError::UnknownTransaction(hash))?;
                 if receipt.status.is_zero() {
-                    return Err(BridgeError::FailedTransaction(deposit));
+                    return Err(BridgeError::FailedTransaction(hash));
                 }
                 receipts.push(receipt);
             }
@@ -174,13 +217,23 @@ impl WithdrawalBridge {
         match facts.assess() {
             Assessment::Finalized => self.finalized(report, head).await,
             Assessment::Ready(proof, clocks) => {
-                Ok(ready(report, self.l1.contracts().portal, proof, clocks))
+                let call = self.finalization(&report.withdrawal, proof.submitter);
+                Ok(ready(report, call, proof, clocks))
             }
             Assessment::Waiting(proof, clocks) => Ok(waiting(report, proof, clocks)),
             Assessment::Unproven(struck) => {
                 self.unproven(report, struck.map(|(_, objection)| objection), head).await
             }
         }
+    }
+
+    /// The call that finalizes a withdrawal by somebody's proof. It counts whoever sends it.
+    pub(super) fn finalization(&self, withdrawal: &Withdrawal, submitter: Address) -> Call {
+        let call = finalizeWithdrawalTransactionExternalProofCall {
+            _tx: WithdrawalTransaction::from(withdrawal),
+            _proofSubmitter: submitter,
+        };
+        Call::new(self.l1.contracts().portal, U256::ZERO, &call)
     }
 
     async fn finalized(&self, mut report: Report, head: Head) -> Result<Report, BridgeError> {
@@ -215,12 +268,15 @@ impl WithdrawalBridge {
         report.newest_game_block = search.newest;
         report.rejected = search.rejected;
         let Some((game, proof)) = search.found else {
-            report.note = match (report.newest_game_block, search.missing) {
-                (None, _) => "no game of the respected type is there yet".to_owned(),
-                (Some(newest), _) if newest < block => {
+            report.note = match (report.newest_game_block, search.young, search.missing) {
+                (None, ..) => "no game of the respected type is there yet".to_owned(),
+                (_, Some(young), _) => format!(
+                    "game {young} holds the withdrawal; it can be proven from the next L1 block on"
+                ),
+                (Some(newest), ..) if newest < block => {
                     format!("games reach L2 block {newest}, the withdrawal is in {block}")
                 }
-                (_, Some(missing)) => {
+                (.., Some(missing)) => {
                     format!("the L2 node does not have block {missing}, which a game is about")
                 }
                 _ => "no game that reaches the withdrawal's L2 block is valid".to_owned(),
@@ -255,7 +311,8 @@ impl WithdrawalBridge {
         block: u64,
         head: Head,
     ) -> Result<Search, BridgeError> {
-        let mut search = Search { found: None, newest: None, rejected: Vec::new(), missing: None };
+        let mut search =
+            Search { found: None, newest: None, rejected: Vec::new(), missing: None, young: None };
         let Some((mut start, game_type)) = self.l1.games_end(head).await? else {
             return Ok(search);
         };
@@ -277,6 +334,9 @@ impl WithdrawalBridge {
             }
         }
         let l2 = self.l2("compute output roots and proofs")?;
+        let young =
+            games.iter().find(|game| game.l2_block >= block && game.created_at >= head.timestamp);
+        search.young = young.map(|game| game.index);
         let mut games = VecDeque::from(worth_trying(games, block, head.timestamp));
         let mut unavailable = None;
         for _ in 0..MAX_TRIES {
@@ -320,13 +380,7 @@ impl WithdrawalBridge {
 }
 
 /// All delays are over.
-fn ready(mut report: Report, portal: Address, proof: Proof, clocks: Clocks) -> Report {
-    // This form counts whoever sends it.
-    let call = finalizeWithdrawalTransactionExternalProofCall {
-        _tx: WithdrawalTransaction::from(&report.withdrawal),
-        _proofSubmitter: proof.submitter,
-    };
-    let call = Call::new(portal, U256::ZERO, &call);
+fn ready(mut report: Report, call: Call, proof: Proof, clocks: Clocks) -> Report {
     report.status = Status::ReadyToFinalize;
     report.note = match report.paused {
         true => "the chain is paused: nothing can be finalized now".to_owned(),

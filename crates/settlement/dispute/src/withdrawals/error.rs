@@ -72,7 +72,9 @@ pub enum BridgeError {
     #[error("--l2-rpc is needed to {0}")]
     NeedsL2(&'static str),
     /// Something needs a key.
-    #[error("a key is needed to send: give one (--private-key …), or --unsigned to print the call")]
+    #[error(
+        "a key is needed to send: give one (--keystore, --private-key-file …), or --unsigned to print the call"
+    )]
     NeedsKey,
     /// No such transaction.
     #[error("neither L2 nor L1 knows transaction {0}; is it mined?")]
@@ -102,14 +104,27 @@ pub enum BridgeError {
         reason: String,
     },
     /// It is not the time for this step.
-    #[error("cannot {what}: the withdrawal is {status}: {reason}")]
+    #[error("cannot {what}: {}the withdrawal is {status}: {reason}", named(.refusal))]
     NotNow {
         /// What was tried.
         what: &'static str,
+        /// How the contract refuses it; `None` where there is nothing yet that it could be asked.
+        refusal: Option<String>,
         /// Where the withdrawal is.
         status: super::Status,
         /// Why.
         reason: String,
+    },
+    /// The withdrawal's own call on L1 would fail, and the portal makes it only once.
+    #[error(
+        "cannot finalize: {refusal}: the call to {target} would fail on L1, and what it carries would be \
+         lost, for the portal makes it only once; finalize when the target accepts it"
+    )]
+    CallWouldFail {
+        /// What the withdrawal calls.
+        target: Address,
+        /// How the portal tells it.
+        refusal: String,
     },
     /// The wait took too long.
     #[error("{what}: not within {seconds} s (--timeout)")]
@@ -139,6 +154,11 @@ pub enum BridgeError {
         /// Why.
         source: TxError,
     },
+}
+
+/// The contract's error in front of the rest.
+fn named(refusal: &Option<String>) -> String {
+    refusal.as_ref().map(|refusal| format!("{refusal}; ")).unwrap_or_default()
 }
 
 impl BridgeError {

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
+use alloy_rpc_types_eth::{BlockId, TransactionReceipt};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::bridge::{Located, WithdrawalBridge};
 use super::l2::L2Receipt;
-use super::report::{Action, Report};
+use super::report::{Action, Next, Report};
+use super::reverts::GAS_ESTIMATION;
 use super::send::Sender;
 use super::status::Status;
+use super::transfers::Call;
 use super::{BridgeError, TARGET};
 
 /// How patient to be.
@@ -60,13 +63,26 @@ pub enum Goal {
     Proven,
     /// Until the withdrawal is done.
     Finalized,
+    /// Until the message of a withdrawal that is done was delivered, too.
+    Delivered,
 }
 
 impl Goal {
-    const fn reached(self, status: Status) -> bool {
+    /// What is done to reach it.
+    pub const fn verb(self) -> &'static str {
         match self {
-            Self::Finalized => matches!(status, Status::Finalized),
-            Self::Proven => !matches!(status, Status::WaitingToProve | Status::ReadyToProve),
+            Self::Proven => "prove",
+            Self::Finalized => "finalize",
+            Self::Delivered => "relay",
+        }
+    }
+
+    fn reached(self, report: &Report) -> bool {
+        let finalized = report.status == Status::Finalized;
+        match self {
+            Self::Proven => !matches!(report.status, Status::WaitingToProve | Status::ReadyToProve),
+            Self::Finalized => finalized,
+            Self::Delivered => finalized && report.delivered != Some(false),
         }
     }
 }
@@ -80,6 +96,15 @@ pub struct Step {
     pub transaction: B256,
 }
 
+/// How much a step may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only the goal's own step.
+    Own,
+    /// Whatever comes before it, too.
+    Earlier,
+}
+
 /// Takes the next step if it is one towards the goal and its time has come.
 ///
 /// # Errors
@@ -89,25 +114,84 @@ pub async fn step(
     sender: &Sender,
     located: &Located,
     goal: Goal,
+    reach: Reach,
 ) -> Result<(Report, Option<Step>), BridgeError> {
     let report = bridge.report(located, &[sender.address()]).await?;
-    let Some((action, what)) = due(&report, goal) else { return Ok((report, None)) };
-    let Some(next) = &report.next else { return Ok((report, None)) };
-    let receipt = sender.send(what, &next.call).await?;
+    let Some(next) = due(&report, goal, reach) else { return Ok((report, None)) };
+    let action = next.action;
+    let receipt = match action {
+        Action::Prove | Action::ProveAgain => sender.send("proving", &next.call).await?,
+        Action::Finalize => finalize(bridge, sender, &report, &next.call).await?,
+        Action::Relay => sender.send_through("relaying", &next.call).await?,
+    };
     Ok((report, Some(Step { action, transaction: receipt.transaction_hash })))
 }
 
-/// The step that is due, and its name.
-fn due(report: &Report, goal: Goal) -> Option<(Action, &'static str)> {
-    let action = report.next.as_ref()?.action;
-    if goal.reached(report.status) || report.paused {
-        return None;
+/// Finalizes with gas enough for the withdrawal's call. A message that would fail all the same waits
+/// at the messenger, where it can be relayed again; any other call is made only once.
+async fn finalize(
+    bridge: &WithdrawalBridge,
+    sender: &Sender,
+    report: &Report,
+    call: &Call,
+) -> Result<TransactionReceipt, BridgeError> {
+    const WHAT: &str = "finalizing";
+    let target = report.withdrawal.target;
+    let again = target == bridge.l1().contracts().bridges.messenger;
+    match sender.send_through(WHAT, call).await {
+        Err(BridgeError::Reverted { reason, .. }) if reason.contains(GAS_ESTIMATION) => {
+            if !again {
+                return Err(BridgeError::CallWouldFail { target, refusal: reason });
+            }
+            warn!(target: TARGET, "the message's call fails on L1 now; it can be relayed later");
+            sender.send(WHAT, call).await
+        }
+        sent => sent,
     }
-    match action {
-        Action::Prove | Action::ProveAgain => Some((action, "proving")),
-        Action::Finalize => Some((action, "finalizing")),
-        Action::Relay => None,
-    }
+}
+
+/// Why the step towards the goal is not taken now, with the name of the contract's error.
+///
+/// # Errors
+/// When L1 does not answer.
+pub async fn refusal(
+    bridge: &WithdrawalBridge,
+    sender: &Sender,
+    report: Report,
+    goal: Goal,
+) -> Result<BridgeError, BridgeError> {
+    let what = goal.verb();
+    let call = match goal {
+        Goal::Finalized => {
+            let submitter = report.proof.map_or(sender.address(), |proof| proof.submitter);
+            Some(bridge.finalization(&report.withdrawal, submitter))
+        }
+        Goal::Proven if !goal.reached(&report) => report.next.map(|next| next.call),
+        Goal::Proven | Goal::Delivered => None,
+    };
+    let refusal = match call {
+        None => None,
+        Some(call) => match sender.simulate(what, &call, BlockId::latest()).await {
+            Err(BridgeError::Reverted { reason, .. }) => Some(reason),
+            Err(error) => return Err(error),
+            // Its time has come just now.
+            Ok(()) => None,
+        },
+    };
+    Ok(BridgeError::NotNow { what, refusal, status: report.status, reason: report.note })
+}
+
+/// The step that is due.
+fn due(report: &Report, goal: Goal, reach: Reach) -> Option<&Next> {
+    let next = report.next.as_ref()?;
+    let towards = match (goal, next.action) {
+        (Goal::Proven, Action::Prove | Action::ProveAgain)
+        | (Goal::Finalized, Action::Finalize)
+        | (Goal::Delivered, Action::Relay) => true,
+        (Goal::Finalized, Action::Prove | Action::ProveAgain) => reach == Reach::Earlier,
+        _ => false,
+    };
+    (towards && !goal.reached(report) && !report.paused).then_some(next)
 }
 
 /// Takes all steps up to the goal, each when its time has come. A game that is struck out meanwhile
@@ -126,9 +210,9 @@ pub async fn follow(
     let mut wait = Wait::new(patience);
     let mut steps = Vec::new();
     loop {
-        match step(bridge, sender, located, goal).await {
+        match step(bridge, sender, located, goal, Reach::Earlier).await {
             Ok((_, Some(step))) => steps.push(step),
-            Ok((report, None)) if goal.reached(report.status) => return Ok((steps, report)),
+            Ok((report, None)) if goal.reached(&report) => return Ok((steps, report)),
             Ok((report, None)) => wait.pause(&report.note).await?,
             Err(error) if error.is_temporary() => {
                 warn!(target: TARGET, %error, "trying again");
@@ -196,5 +280,76 @@ pub async fn deposited(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::{Bytes, U256};
+
+    use super::*;
+    use crate::withdrawals::{Delays, Withdrawal};
+
+    fn report(status: Status, next: Option<Action>, delivered: Option<bool>) -> Report {
+        let call = Call { to: Address::ZERO, value: U256::ZERO, data: Bytes::new() };
+        Report {
+            status,
+            withdrawal_hash: B256::ZERO,
+            withdrawal: Withdrawal {
+                nonce: U256::ZERO,
+                sender: Address::ZERO,
+                target: Address::ZERO,
+                value: U256::ZERO,
+                gas_limit: U256::ZERO,
+                data: Bytes::new(),
+            },
+            l2_transaction: B256::ZERO,
+            l2_block: 1,
+            l1_block: 1,
+            l1_time: 1,
+            paused: false,
+            delays: Delays { proof_maturity: 1, game_finality: 1 },
+            proof: None,
+            clocks: None,
+            game: None,
+            newest_game_block: None,
+            rejected: Vec::new(),
+            invalidated: None,
+            delivered,
+            next: next.map(|action| Next { action, call }),
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_goal_takes_the_steps_that_lead_to_it() {
+        use Action::{Finalize, Prove, ProveAgain, Relay};
+        use Goal::{Delivered, Finalized, Proven};
+        for (status, next, steps_of) in [
+            (Status::WaitingToProve, None, vec![]),
+            (Status::ReadyToProve, Some(Prove), vec![Proven, Finalized]),
+            (Status::ReadyToProve, Some(ProveAgain), vec![Proven, Finalized]),
+            (Status::WaitingToFinalize, None, vec![]),
+            (Status::ReadyToFinalize, Some(Finalize), vec![Finalized]),
+            (Status::Finalized, None, vec![]),
+        ] {
+            let report = report(status, next, None);
+            let paused = Report { paused: true, ..report.clone() };
+            for goal in [Proven, Finalized, Delivered] {
+                let step = |reach| due(&report, goal, reach).map(|next| next.action);
+                let all = next.filter(|_| steps_of.contains(&goal));
+                assert_eq!(step(Reach::Earlier), all, "{status} {goal:?}");
+                // The first goal is the step's own.
+                let own = next.filter(|_| steps_of.first() == Some(&goal));
+                assert_eq!(step(Reach::Own), own, "{status} {goal:?}");
+                assert_eq!(due(&paused, goal, Reach::Earlier), None, "{status} {goal:?}");
+            }
+        }
+        let failed = report(Status::Finalized, Some(Relay), Some(false));
+        assert_eq!(due(&failed, Finalized, Reach::Earlier), None);
+        assert_eq!(due(&failed, Delivered, Reach::Own).map(|next| next.action), Some(Relay));
+        assert!(Finalized.reached(&failed) && !Delivered.reached(&failed));
+        assert!(Delivered.reached(&report(Status::Finalized, None, Some(true))));
+        assert!(!Delivered.reached(&report(Status::ReadyToFinalize, Some(Finalize), None)));
     }
 }

@@ -4,12 +4,14 @@
 use alloy_primitives::{B256, Log, U64};
 use alloy_provider::{DynProvider, Provider};
 use alloy_rpc_types_eth::EIP1186AccountProofResponse;
-use opal_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
+use opal_protocol::contracts::ICrossDomainMessenger::{failedMessagesCall, successfulMessagesCall};
+use opal_protocol::predeploys::{L2_CROSS_DOMAIN_MESSENGER, L2_TO_L1_MESSAGE_PASSER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::proof::L2State;
+use super::send::ask;
 use super::{BridgeError, Layer};
 
 /// A receipt of L2, as far as it matters here.
@@ -108,6 +110,21 @@ impl L2 {
             state_root: header.state_root,
             withdrawals_root: header.withdrawals_root,
         }))
+    }
+
+    /// Whether L2's messenger made a message's call: `Some(true)` if it did, `Some(false)` if the
+    /// call failed, `None` if the message has not come yet.
+    ///
+    /// # Errors
+    /// When L2 does not answer.
+    pub async fn message(&self, hash: B256) -> Result<Option<bool>, BridgeError> {
+        let messenger = L2_CROSS_DOMAIN_MESSENGER;
+        let done = ask(Layer::L2, &self.provider, messenger, successfulMessagesCall(hash)).await?;
+        if done == Some(true) {
+            return Ok(done);
+        }
+        let failed = ask(Layer::L2, &self.provider, messenger, failedMessagesCall(hash)).await?;
+        Ok((failed == Some(true)).then_some(false))
     }
 
     /// The message passer's account in a block, and one slot of it.

@@ -1,10 +1,14 @@
 //! A withdrawal as L2 recorded it. Spec: `withdrawals.md`.
 
+use std::fmt;
+
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use alloy_sol_types::{SolCall, SolEvent, SolValue};
 use opal_protocol::contracts::ICrossDomainMessenger::relayMessageCall;
+use opal_protocol::contracts::IERC721Bridge::finalizeBridgeERC721Call;
 use opal_protocol::contracts::IL2ToL1MessagePasser::MessagePassed;
 use opal_protocol::contracts::IOptimismPortal::WithdrawalTransaction;
+use opal_protocol::contracts::IStandardBridge::finalizeBridgeERC20Call;
 use opal_protocol::predeploys::L2_TO_L1_MESSAGE_PASSER;
 use serde::{Deserialize, Serialize};
 
@@ -106,9 +110,82 @@ impl Withdrawal {
     /// What the messengers know the message by, if the withdrawal carries one of theirs: L1's
     /// messenger then says whether it went through.
     pub fn message_hash(&self) -> Option<B256> {
-        let call = relayMessageCall::abi_decode_validate(&self.data).ok()?;
-        // The hash is that of the call in its canonical encoding.
-        (call.abi_encode() == self.data).then(|| keccak256(&self.data))
+        message_hash(&self.data)
+    }
+
+    /// What the withdrawal carries, as far as this is one of the bridges' or the messengers' forms.
+    pub fn cargo(&self) -> Option<Cargo> {
+        Cargo::of(&self.data)
+    }
+}
+
+/// What the messengers know a message by, if this calldata relays one.
+pub(super) fn message_hash(data: &[u8]) -> Option<B256> {
+    let call = relayMessageCall::abi_decode_validate(data).ok()?;
+    // The hash is that of the call in its canonical encoding.
+    (call.abi_encode() == data).then(|| keccak256(data))
+}
+
+/// What a message between the layers carries. Tokens are named as the layer of arrival knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cargo {
+    /// An amount of an ERC-20 token, in its smallest unit.
+    Erc20 {
+        /// The token.
+        token: Address,
+        /// How much.
+        amount: U256,
+        /// Who gets it.
+        to: Address,
+    },
+    /// One token of an ERC-721 contract.
+    Erc721 {
+        /// The contract.
+        token: Address,
+        /// Which.
+        id: U256,
+        /// Who gets it.
+        to: Address,
+    },
+    /// A call.
+    Message {
+        /// Who sent it.
+        from: Address,
+        /// Who is called.
+        to: Address,
+        /// Bytes of calldata.
+        size: usize,
+    },
+}
+
+impl Cargo {
+    fn of(data: &[u8]) -> Option<Self> {
+        let message = relayMessageCall::abi_decode_validate(data).ok()?;
+        let inner = &message._message;
+        if let Ok(call) = finalizeBridgeERC20Call::abi_decode_validate(inner) {
+            let (token, amount, to) = (call._localToken, call._amount, call._to);
+            return Some(Self::Erc20 { token, amount, to });
+        }
+        if let Ok(call) = finalizeBridgeERC721Call::abi_decode_validate(inner) {
+            let (token, id, to) = (call._localToken, call._tokenId, call._to);
+            return Some(Self::Erc721 { token, id, to });
+        }
+        let (from, to) = (message._sender, message._target);
+        Some(Self::Message { from, to, size: inner.len() })
+    }
+}
+
+impl fmt::Display for Cargo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Erc20 { token, amount, to } => {
+                write!(f, "{amount} of the smallest units of {token} for {to}")
+            }
+            Self::Erc721 { token, id, to } => write!(f, "token {id} of {token} for {to}"),
+            Self::Message { from, to, size } => {
+                write!(f, "a call of {size} bytes by {from} to {to}")
+            }
+        }
     }
 }
 
@@ -186,5 +263,37 @@ mod tests {
         assert_eq!(withdrawal(&longer).message_hash(), None);
         assert_eq!(withdrawal(&data[..data.len() - 32]).message_hash(), None);
         assert_eq!(withdrawal(b"").message_hash(), None);
+    }
+
+    #[test]
+    fn what_a_withdrawal_carries_is_told() {
+        let [token, to, from] = [1, 2, 3].map(Address::repeat_byte);
+        let carries = |inner: Vec<u8>| {
+            let message = relayMessageCall {
+                _sender: from,
+                _target: to,
+                _message: inner.into(),
+                ..Default::default()
+            };
+            withdrawal(&message.abi_encode()).cargo()
+        };
+        let coins = finalizeBridgeERC20Call {
+            _localToken: token,
+            _to: to,
+            _amount: U256::from(9),
+            ..Default::default()
+        };
+        let expected = Cargo::Erc20 { token, amount: U256::from(9), to };
+        assert_eq!(carries(coins.abi_encode()), Some(expected));
+        let stamp = finalizeBridgeERC721Call {
+            _localToken: token,
+            _to: to,
+            _tokenId: U256::from(7),
+            ..Default::default()
+        };
+        let expected = Cargo::Erc721 { token, id: U256::from(7), to };
+        assert_eq!(carries(stamp.abi_encode()), Some(expected));
+        assert_eq!(carries(vec![1, 2, 3]), Some(Cargo::Message { from, to, size: 3 }));
+        assert_eq!(withdrawal(b"no message").cargo(), None);
     }
 }

@@ -25,13 +25,13 @@ mod send;
 mod status;
 mod transfers;
 
-pub use bridge::{Located, WithdrawalBridge};
+pub use bridge::{Deposit, Located, Message, WithdrawalBridge};
 pub use error::{BridgeError, Layer};
-pub use follow::{Goal, Patience, Step, deposited, follow, next_status, step};
+pub use follow::{Goal, Patience, Reach, Step, deposited, follow, next_status, refusal, step};
 pub use games::{Game, GameStatus, NotUsable, Objection, Standing, worth_trying};
 pub use l1::{Contracts, Head, L1};
 pub use l2::{L2, L2Receipt};
-pub use message::{LogError, Withdrawal};
+pub use message::{Cargo, LogError, Withdrawal};
 pub use proof::{L2State, ProofError, WithdrawalProof, check, output_of};
 pub use report::{Action, Next, Rejected, Report, duration};
 pub use send::{Sender, decimals, remote_token};

@@ -11,6 +11,9 @@ pub(super) fn describe(data: &[u8]) -> String {
     }
 }
 
+/// The portal's error where the withdrawal's call would fail.
+pub(super) const GAS_ESTIMATION: &str = "OptimismPortal_GasEstimation";
+
 /// What an error means to who withdraws.
 fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -18,7 +21,7 @@ fn meaning(name: &str) -> Option<&'static str> {
         "OptimismPortal_BadTarget" => "the target may not be called by a withdrawal",
         "OptimismPortal_CallPaused" => "the chain is paused: wait until it is not",
         "OptimismPortal_CalldataTooLarge" => "deposits carry up to 120,000 bytes",
-        "OptimismPortal_GasEstimation" => "the withdrawal's call would fail",
+        GAS_ESTIMATION => "the withdrawal's call would fail",
         "OptimismPortal_GasLimitTooLow" => "the deposit buys too little L2 gas for its data",
         "OptimismPortal_ImproperDisputeGame" => {
             "the game is blacklisted, retired or not the factory's: prove against another"

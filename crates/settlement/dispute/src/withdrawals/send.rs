@@ -21,6 +21,10 @@ use crate::revert::revert_data;
 /// Most gas that a transaction may have on L1 (EIP-7825).
 const MAX_GAS: u64 = 1 << 24;
 
+/// For this sender portal and messengers revert where the call that they make fails, so that an
+/// estimate does not settle for the gas with which it does.
+const ESTIMATION_ADDRESS: Address = Address::with_last_byte(1);
+
 /// An account on one of the chains.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -59,7 +63,7 @@ impl Sender {
     }
 
     /// Whether the call would go through now.
-    async fn simulate(
+    pub(super) async fn simulate(
         &self,
         what: &'static str,
         call: &Call,
@@ -84,13 +88,43 @@ impl Sender {
         call: &Call,
     ) -> Result<TransactionReceipt, BridgeError> {
         self.simulate(what, call, BlockId::latest()).await?;
-        let estimate =
-            self.provider.estimate_gas(self.request(call)).await.map_err(
-                |error| match revert_data(&error) {
-                    Some(data) => BridgeError::Reverted { what, reason: describe(&data) },
-                    None => BridgeError::rpc(self.layer, "eth_estimateGas", &error),
-                },
-            )?;
+        let estimate = self.estimate(what, self.request(call)).await?;
+        self.send_with(what, call, estimate).await
+    }
+
+    /// Sends a call of the portal or of a messenger that makes another call, with gas enough for
+    /// that one, too.
+    ///
+    /// # Errors
+    /// As [`Sender::send`]; and when that other call would fail whatever the gas.
+    pub async fn send_through(
+        &self,
+        what: &'static str,
+        call: &Call,
+    ) -> Result<TransactionReceipt, BridgeError> {
+        self.simulate(what, call, BlockId::latest()).await?;
+        let estimate = self.estimate(what, self.request(call).from(ESTIMATION_ADDRESS)).await?;
+        self.send_with(what, call, estimate).await
+    }
+
+    async fn estimate(
+        &self,
+        what: &'static str,
+        request: TransactionRequest,
+    ) -> Result<u64, BridgeError> {
+        self.provider.estimate_gas(request).await.map_err(|error| match revert_data(&error) {
+            Some(data) => BridgeError::Reverted { what, reason: describe(&data) },
+            None => BridgeError::rpc(self.layer, "eth_estimateGas", &error),
+        })
+    }
+
+    /// Sends the call with half as much gas again as was estimated.
+    async fn send_with(
+        &self,
+        what: &'static str,
+        call: &Call,
+        estimate: u64,
+    ) -> Result<TransactionReceipt, BridgeError> {
         // Deposits burn gas at a price that changes from block to block.
         let gas_limit = estimate.saturating_mul(3) / 2;
         let gas_limit = if estimate < MAX_GAS { gas_limit.min(MAX_GAS) } else { gas_limit };
@@ -155,14 +189,14 @@ impl Sender {
     }
 }
 
-/// Asks a token; `None` if it has no such function.
-async fn ask<C: SolCall>(
+/// Asks a contract; `None` if it has no such function.
+pub(super) async fn ask<C: SolCall>(
     layer: Layer,
     provider: &DynProvider,
-    token: Address,
+    contract: Address,
     call: C,
 ) -> Result<Option<C::Return>, BridgeError> {
-    let request = TransactionRequest::default().to(token).input(call.abi_encode().into());
+    let request = TransactionRequest::default().to(contract).input(call.abi_encode().into());
     match provider.call(request).await {
         Ok(answer) => Ok(C::abi_decode_returns(&answer).ok()),
         Err(error) => match revert_data(&error) {

@@ -1,4 +1,7 @@
-//! Private keys from hex or from a mnemonic. Errors never repeat what was given.
+//! Private keys from hex, from a mnemonic, or from a keystore file. Errors never repeat what was given.
+
+mod args;
+mod keystore;
 
 use std::fmt;
 
@@ -6,6 +9,9 @@ use alloy_primitives::{Address, B256};
 use alloy_signer_local::coins_bip39::English;
 use alloy_signer_local::{MnemonicBuilder, PrivateKeySigner};
 use zeroize::Zeroizing;
+
+pub use args::{KeyArgs, KeyArgsError};
+pub use keystore::KeystoreError;
 
 /// The mnemonic that Ethereum's development tools share; its accounts are public knowledge.
 pub const TEST_MNEMONIC: &str = "test test test test test test test test test test test junk";
@@ -78,8 +84,20 @@ impl Key {
     /// When the text is not a valid key.
     pub fn from_hex(secret: &Secret) -> Result<Self, KeyError> {
         let bytes: B256 = secret.expose().trim().parse().map_err(|_| KeyError::NotHex)?;
-        let signer = PrivateKeySigner::from_bytes(&bytes).map_err(|_| KeyError::NotOnCurve)?;
-        Ok(Self(signer))
+        Self::from_bytes(&bytes)
+    }
+
+    fn from_bytes(bytes: &B256) -> Result<Self, KeyError> {
+        PrivateKeySigner::from_bytes(bytes).map(Self).map_err(|_| KeyError::NotOnCurve)
+    }
+
+    /// Reads the text of a keystore file of version 3, as geth and Foundry write them. Takes about a
+    /// second, by intent of who wrote it.
+    ///
+    /// # Errors
+    /// When the file is not one, or the password is not its.
+    pub fn from_keystore(json: &str, password: &Secret) -> Result<Self, KeystoreError> {
+        keystore::read(json, password)
     }
 
     /// Derives the key at `path` (BIP-32) of a BIP-39 phrase.

@@ -1,4 +1,4 @@
-// Foundry's cast against L1 and L2: a user's first steps on the command line.
+// Foundry's cast against L1 and L2: a user's first steps on the command line, and a withdrawal from end to end.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { bytesToHex } from 'viem'
@@ -7,14 +7,19 @@ import { artifacts, check, freshAddress, main, proved, safeOnVerifier, same, sam
 
 const run = promisify(execFile)
 
+const PASSER = '0x4200000000000000000000000000000000000016'
+const WITHDRAWAL = '(uint256,address,address,uint256,uint256,bytes)'
+const OUTPUT = '(bytes32,bytes32,bytes32,bytes32)'
+
 await main('cast', async (rollup) => {
   const { endpoints, config } = rollup
   const binary = tool('cast')
   // The environment must not name another network or a keystore.
-  const at = (url) => async (command, ...args) => {
-    const { stdout } = await run(binary, [command, '--rpc-url', url, ...args], { env: { PATH: process.env.PATH, HOME: '/nonexistent' } })
+  const cast = async (...args) => {
+    const { stdout } = await run(binary, args, { env: { PATH: process.env.PATH, HOME: '/nonexistent' } })
     return stdout.trim()
   }
+  const at = (url) => (command, ...args) => cast(command, '--rpc-url', url, ...args)
   const [l1, l2, verifier] = [endpoints.l1Rpc, endpoints.l2Rpc, endpoints.verifierRpc].map(at)
   const from = (index) => ['--private-key', bytesToHex(rollup.account(index).getHdKey().privateKey)]
 
@@ -39,6 +44,8 @@ await main('cast', async (rollup) => {
   check(block.transactions.includes(sent.transactionHash), 'cast block lists the transfer')
   proved('cast sends 1559 and legacy transfers and reads receipt, transaction and block')
 
+  const withdrawal = await beginWithdrawal({ rollup, cast, l1, l2, from: from(3), sender: rollup.account(3).address })
+
   const { bytecode } = artifacts.Notebook
   const creation = JSON.parse(await l2('send', '--json', ...from(3), '--create', bytecode, 'constructor(uint256)', '5'))
   same(BigInt(creation.status), 1n, 'status of the deployment')
@@ -54,6 +61,7 @@ await main('cast', async (rollup) => {
   check(/revert/i.test(refusal), 'cast call shows a revert', refusal)
   proved('cast deploys, calls, and finds the log')
 
+  await withdrawal.prove()
   const target = freshAddress()
   const deposit = JSON.parse(await l1(
     'send', rollup.portal, 'depositTransaction(address,uint256,uint64,bool,bytes)', target, '1000000000000000000', '100000', 'false', '0x',
@@ -64,9 +72,58 @@ await main('cast', async (rollup) => {
   const last = BigInt(await l2('block-number'))
   proved('cast deposits one ether through the portal')
 
+  await withdrawal.finalize()
+
   const status = await safeOnVerifier(rollup, last)
   same(await verifier('balance', target, '--ether', '--block', String(status.safe_l2.number)), '1.000000000000000000', 'balance on the verifier')
   same(await verifier('block', String(last), '-f', 'hash'), await l2('block', String(last), '-f', 'hash'), 'block hash on both nodes')
   await sameChains(rollup, height, last)
   proved('the verifier shows the same')
 })
+
+/** Begins a withdrawal of ether; its proof and its end are calls of cast, too. */
+async function beginWithdrawal({ rollup: { portal }, cast, l1, l2, from, sender }) {
+  const target = freshAddress()
+  const begun = JSON.parse(await l2('send', PASSER, 'initiateWithdrawal(address,uint256,bytes)', target, '60000', '0x', '--value', '0.125ether', '--json', ...from))
+  same(BigInt(begun.status), 1n, 'status of the withdrawal on L2')
+  const [, nonce] = begun.logs[0].topics
+  const fields = await cast('abi-decode', '--json', 'passed()(uint256,uint256,bytes,bytes32)', begun.logs[0].data)
+  const [value, gasLimit, data, hash] = JSON.parse(fields)
+  same([BigInt(value), BigInt(gasLimit), data], [125_000_000_000_000_000n, 60_000n, '0x'], 'the withdrawal in its event')
+  const tuple = `(${BigInt(nonce)},${sender},${target},${value},${gasLimit},${data})`
+  const finalization = [portal, `finalizeWithdrawalTransaction(${WITHDRAWAL})`, tuple]
+  const refusal = await l1('call', ...finalization, '--from', sender).then(() => '', (error) => error.stderr)
+  const unproven = await cast('sig', 'OptimismPortal_Unproven()')
+  check(refusal.includes(unproven), 'cast shows the error of a finalization without a proof', refusal)
+
+  return {
+    prove: async () => {
+      const factory = await l1('call', portal, 'disputeGameFactory()(address)')
+      const [index, block] = await until('a game holds the withdrawal', async () => {
+        const last = BigInt(await l1('call', factory, 'gameCount()(uint256)')) - 1n
+        if (last < 0n) return undefined
+        const game = (await l1('call', factory, 'gameAtIndex(uint256)(uint32,uint64,address)', String(last))).split('\n')[2]
+        const number = BigInt((await l1('call', game, 'l2BlockNumber()(uint256)')).split(' ')[0])
+        return number >= BigInt(begun.blockNumber) && [String(last), String(number)]
+      }, 60)
+      const { stateRoot, hash: blockHash } = JSON.parse(await l2('block', block, '--json'))
+      const slot = await cast('index', 'bytes32', hash, '0')
+      const { storageHash, storageProof } = JSON.parse(await l2('proof', PASSER, slot, '--block', block))
+      same(BigInt(storageProof[0].value), 1n, 'the slot of the withdrawal in cast proof')
+      const output = `(0x${'0'.repeat(64)},${stateRoot},${storageHash},${blockHash})`
+      const call = [portal, `proveWithdrawalTransaction(${WITHDRAWAL},uint256,${OUTPUT},bytes[])`, tuple, index, output, `[${storageProof[0].proof.join(',')}]`]
+      // A proof in the second of its game is refused.
+      await until('the proof is taken', () => l1('estimate', ...call, '--from', sender), 20)
+      const proven = JSON.parse(await l1('send', ...call, '--json', ...from))
+      same(BigInt(proven.status), 1n, 'status of the proof on L1')
+      proved(`cast proves a withdrawal by cast proof, against game ${index} about L2 block ${block}`)
+    },
+    finalize: async () => {
+      await until('the withdrawal is mature', () => l1('call', portal, 'checkWithdrawal(bytes32,address)', hash, sender), 60)
+      const finalized = JSON.parse(await l1('send', ...finalization, '--json', ...from))
+      same(BigInt(finalized.status), 1n, 'status of the finalization')
+      same(await l1('balance', target, '--ether'), '0.125000000000000000', 'balance of the recipient on L1')
+      proved('cast finalizes it: the ether is on L1')
+    },
+  }
+}

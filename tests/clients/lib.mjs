@@ -146,6 +146,8 @@ async function open(dir) {
     forkAt,
     /** Whether a fork is active from genesis on. */
     has: (name) => FORKS.indexOf(fork) >= FORKS.indexOf(name),
+    /** The contracts on L1 by their names. */
+    addresses: () => read('addresses.json'),
     portal: config.deposit_contract_address,
     systemConfig: config.l1_system_config_address,
     l1Chain,

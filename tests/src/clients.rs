@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::process::Process;
 use crate::say;
+use crate::stack::opal_binary;
 
 /// How to get the npm packages.
 pub const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/clients";
@@ -79,6 +80,23 @@ impl Clients {
         let ended = Process::start(script, &mut command).wait(deadline);
         say(&ended.stdout);
         assert!(ended.status.success(), "{script} failed: {}\n{}", ended.status, ended.stderr);
+    }
+
+    /// Runs scripts that do not disturb one another at the same time, most of which is waiting.
+    pub fn run_together(&self, scripts: &[&str], dir: &Path) {
+        std::thread::scope(|scope| {
+            let running: Vec<_> =
+                scripts.iter().map(|script| scope.spawn(|| self.run(script, dir, &[]))).collect();
+            for script in running {
+                script.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            }
+        });
+    }
+
+    /// Runs a script that runs `opal` commands itself.
+    pub fn run_with_binary(&self, script: &str, dir: &Path) {
+        let binary = opal_binary().to_str().expect("the path of the binary is text");
+        self.run_with(script, dir, &[], &[("OPAL_BIN", binary)], Duration::from_secs(300));
     }
 
     /// Runs a web3.py script as [`Clients::run`] runs others. Where web3.py is not installed, says

@@ -31,10 +31,10 @@ fn third_party_clients_on_the_default_rollup() {
         clients.run("rpc.mjs", dir, &[]);
         clients.run_python("rpc.py", dir);
         clients.run("traces.mjs", dir, &[]);
-        clients.run("deposits.mjs", dir, &[]);
-        clients.run("cast.mjs", dir, &[]);
+        clients.run_together(&["deposits.mjs", "tokens.mjs", "cast.mjs"], dir);
         clients.run("burst.mjs", dir, &[]);
         clients.run("withdrawals.mjs", dir, &[]);
+        clients.run_with_binary("bridge.mjs", dir);
         clients.run("systemconfig.mjs", dir, &[]);
         clients.run("systemconfig.mjs", dir, &["batcher"]);
         clients.run_with("decode.mjs", dir, &[], &[("OPAL_DA", "blobs")], Duration::from_secs(120));

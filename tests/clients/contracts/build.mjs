@@ -7,7 +7,7 @@ const here = new URL('.', import.meta.url)
 const require = createRequire(new URL('../../../contracts/package.json', import.meta.url))
 const solc = require('solc')
 
-const names = ['Notebook', 'Depositor', 'Delegate', 'Forwarder']
+const names = ['Notebook', 'Depositor', 'Delegate', 'Forwarder', 'Coin', 'Stamp', 'Listener']
 const input = {
   language: 'Solidity',
   sources: Object.fromEntries(names.map((n) => [`${n}.sol`, { content: readFileSync(new URL(`${n}.sol`, here), 'utf8') }])),

@@ -182,6 +182,7 @@ struct Case<'a> {
     input: &'a BlockInput,
     state: &'a State,
     transactions: &'a [(TxEnvelope, Address)],
+    senders: Vec<Address>,
     theirs: &'a PeerDb,
     recovered: Vec<WithEncoded<Recovered<OpTxEnvelope>>>,
     hashes: &'a [B256],
@@ -197,15 +198,25 @@ fn recovered(list: &[(TxEnvelope, Address)]) -> Vec<WithEncoded<Recovered<OpTxEn
         .collect()
 }
 
+fn senders(list: &[(TxEnvelope, Address)]) -> Vec<Address> {
+    list.iter().map(|(_, sender)| *sender).collect()
+}
+
 impl Case<'_> {
+    /// Executes the transactions, as a node does: accounts that they name are read ahead.
+    fn execute(&self, executor: &mut BlockExecutor<'_>) {
+        executor.read_ahead(self.transactions.iter().map(|(tx, _)| tx), &self.senders);
+        for (tx, sender) in self.transactions {
+            black_box(executor.transact(tx, *sender).unwrap());
+        }
+    }
+
     /// Executes the block and gives its gas; its roots are left out.
     fn ours(&self) -> u64 {
         let hash = |number: u64| self.hashes.get(number as usize).copied();
         let (parent, input) = (Parent::from(self.parent), self.input.clone());
         let mut executor = BlockExecutor::new(self.spec, parent, input, self.state, &hash).unwrap();
-        for (tx, sender) in self.transactions {
-            black_box(executor.transact(tx, *sender).unwrap());
-        }
+        self.execute(&mut executor);
         executor.gas_used()
     }
 
@@ -214,9 +225,7 @@ impl Case<'_> {
         let hash = |number: u64| self.hashes.get(number as usize).copied();
         let (parent, input) = (Parent::from(self.parent), self.input.clone());
         let mut executor = BlockExecutor::new(self.spec, parent, input, self.state, &hash).unwrap();
-        for (tx, sender) in self.transactions {
-            black_box(executor.transact(tx, *sender).unwrap());
-        }
+        self.execute(&mut executor);
         black_box(executor.finish().unwrap()).block.header().gas_used
     }
 
@@ -333,6 +342,7 @@ fn generated(criterion: &mut criterion::Criterion<common::CpuTime>, fork: Hardfo
                 input: &block.input,
                 state: &block.state,
                 transactions: &block.transactions,
+                senders: senders(&block.transactions),
                 theirs,
                 recovered: recovered(&block.transactions),
                 hashes: &block.plain.hashes,
@@ -358,6 +368,7 @@ fn main() {
             input: &world.input,
             state: &world.state,
             transactions: &list,
+            senders: senders(&list),
             theirs: &world.theirs,
             recovered: recovered(&list),
             hashes: &[],

@@ -19,7 +19,6 @@ use opal_execution::{ForkchoiceState, LocalEngine};
 use opal_protocol::{PayloadAttributes, SealedBlock};
 
 use crate::tool;
-use host::Host;
 use workload::{Kind, Workload};
 
 /// Measure block import, block building or the JSON-RPC on this machine.
@@ -175,6 +174,7 @@ fn adopt(engine: &LocalEngine, block: &SealedBlock) -> eyre::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::host::{Host, Start};
     use super::*;
 
     fn small() -> ChainArgs {
@@ -195,7 +195,7 @@ mod tests {
     fn blocks_of_every_kind_do_what_they_say() {
         for kind in Kind::ALL {
             let mut workload = small().workload().unwrap();
-            let engine = Host::open(&workload, None, 1).unwrap();
+            let engine = Host::open(&workload, &Start::Memory, 1).unwrap();
             let transactions = workload.transactions(kind).unwrap();
             let attributes = workload.attributes(&engine.head(), &transactions, true);
             let block = extend(&engine, attributes).unwrap();

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::Bytes;
 
+use super::host::{Host, Start};
 use super::report::{Cell, Report, ms};
 use super::workload::Kind;
-use super::{ChainArgs, Host, adopt, build};
+use super::{ChainArgs, adopt, build};
 use crate::tool;
 
 /// Runs the bench.
 pub(super) fn run(args: &ChainArgs, blocks: u64) -> eyre::Result<Report> {
     let mut workload = args.workload()?;
     tool::note(&format!("generating {} accounts", args.accounts));
-    let engine = Host::open(&workload, args.dir.as_deref(), blocks)?;
+    let start = Start::of(&workload, args.dir.as_deref())?;
+    let engine = Host::open(&workload, &start, blocks)?;
     let mut inserted = [Vec::new(), Vec::new()];
     let mut built = Vec::new();
     let mut transactions = 0u64;

@@ -12,7 +12,7 @@ use opal_evm::revm::{ExecuteEvm, MainBuilder, MainContext};
 use opal_execution::{ChainSpec, ImportTimes, LocalEngine};
 use opal_protocol::SealedBlock;
 
-use super::host::{Host, resident_bytes};
+use super::host::{Host, Start, resident_bytes};
 use super::report::{Cell, Report, ms};
 use super::workload::{Kind, Workload};
 use super::{ChainArgs, adopt, extend};
@@ -43,9 +43,11 @@ pub(super) fn run(
     known_senders: bool,
 ) -> eyre::Result<Report> {
     let mut rows = Vec::new();
+    tool::note(&format!("generating {} accounts", args.accounts));
+    let start = Start::of(&args.workload()?, args.dir.as_deref())?;
     for kind in kinds {
-        tool::note(&format!("{}: generating {} accounts", kind.name(), args.accounts));
-        let figures = measure(args, blocks, *kind, known_senders)?;
+        tool::note(kind.name());
+        let figures = measure(args, &start, blocks, *kind, known_senders)?;
         rows.push(row(*kind, blocks, &figures));
     }
     Ok(Report {
@@ -68,6 +70,8 @@ pub(super) fn run(
             "execution",
             "roots",
             "disk",
+            "memory",
+            "pool",
             "rest",
             "disk kB a block",
             "memory MB",
@@ -78,8 +82,9 @@ pub(super) fn run(
         notes: vec![
             "Import is newPayload and forkchoiceUpdated of one block. Its shares are signatures; \
              execution of the transactions; roots of state, receipts and transactions; disk, which \
-             is the journal with its syncs; and the rest, which is labels, pool and the bounds of \
-             memory."
+             is the journal with its syncs; memory, which is keeping the state's memory and files \
+             in bounds; the pool, which moves to the new head; and the rest, which is labels and \
+             indexes."
                 .into(),
             "The limit is revm alone on the same transactions: senders known, all state in a hash \
              map, no roots, nothing stored."
@@ -92,13 +97,16 @@ pub(super) fn run(
 fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
     let per_second = |time: Duration| figures.gas as f64 / time.as_secs_f64().max(1e-9) / 1e6;
     let share = |time: Duration| time.as_secs_f64() / figures.import.as_secs_f64().max(1e-9);
-    let ImportTimes { senders, execution, roots, storing, .. } = figures.times;
-    let rest = figures.import.saturating_sub(senders + execution + roots + storing);
+    let ImportTimes { senders, execution, roots, storing, tending, pool, .. } = figures.times;
+    let known = senders + execution + roots + storing + tending + pool;
+    let rest = figures.import.saturating_sub(known);
     let parts = [
         ("signatures", senders),
         ("execution", execution),
         ("roots", roots),
         ("disk", storing),
+        ("memory", tending),
+        ("pool", pool),
         ("rest", rest),
     ];
     let bottleneck = parts.iter().max_by_key(|(_, time)| *time).map_or("", |(name, _)| *name);
@@ -123,14 +131,15 @@ fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
 
 fn measure(
     args: &ChainArgs,
+    start: &Start,
     blocks: u64,
     kind: Kind,
     known_senders: bool,
 ) -> eyre::Result<Figures> {
     let mut workload = args.workload()?;
-    let made = make_blocks(&mut workload, blocks, kind)?;
+    let made = make_blocks(&mut workload, start, blocks, kind)?;
 
-    let engine = Host::open(&workload, args.dir.as_deref(), blocks)?;
+    let engine = Host::open(&workload, start, blocks)?;
     let empty = engine.disk_bytes()?;
     let before = engine.chain().import_times();
     let spec = engine.chain().spec().clone();
@@ -170,8 +179,13 @@ fn fill_pool(engine: &LocalEngine, block: &SealedBlock) -> eyre::Result<()> {
 }
 
 /// Blocks of one kind, built on a chain of their own.
-fn make_blocks(workload: &mut Workload, blocks: u64, kind: Kind) -> eyre::Result<Vec<SealedBlock>> {
-    let builder = Host::open(workload, None, blocks)?;
+fn make_blocks(
+    workload: &mut Workload,
+    start: &Start,
+    blocks: u64,
+    kind: Kind,
+) -> eyre::Result<Vec<SealedBlock>> {
+    let builder = Host::open(workload, start, blocks)?;
     (0..blocks)
         .map(|_| {
             let transactions = workload.transactions(kind)?;

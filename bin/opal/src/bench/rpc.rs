@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::host::{Host, resident_bytes};
+use super::host::{Host, Start, resident_bytes};
 use super::report::{Cell, Report, ms};
 use super::workload::{Kind, Workload, balance_slot, token, transfer_call};
 use super::{ChainArgs, extend};
@@ -40,7 +40,8 @@ pub(super) fn run(
 ) -> eyre::Result<Report> {
     let mut workload = args.workload()?;
     tool::note(&format!("generating {} accounts", args.accounts));
-    let engine = Host::open(&workload, args.dir.as_deref(), blocks)?;
+    let start = Start::of(&workload, args.dir.as_deref())?;
+    let engine = Host::open(&workload, &start, blocks)?;
     tool::note(&format!("building {blocks} blocks"));
     let mut pending = Vec::new();
     for _ in 0..blocks {

@@ -1,6 +1,6 @@
 //! What the benches run on: a generated chain, and full blocks of four kinds of transactions.
 
-use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_consensus::{BlockBody, Header, SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::{eip2935, eip4788};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
@@ -8,9 +8,11 @@ use alloy_primitives::{Address, B64, B256, Bytes, TxKind, U256, hex, keccak256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use clap::ValueEnum;
+use opal_execution::StoredBlock;
+use opal_execution::state_store::{Importer, StoreError};
 use opal_protocol::hardfork::TABLE;
 use opal_protocol::{
-    DepositTransaction, Hardfork, PayloadAttributes, SealedBlock, TxEnvelope, predeploys,
+    Block, DepositTransaction, Hardfork, PayloadAttributes, SealedBlock, TxEnvelope, predeploys,
 };
 
 /// Chain id of the generated chain.
@@ -22,6 +24,8 @@ const DEPOSIT_GAS: u64 = 1_000_000;
 const TOKEN: Address = Address::repeat_byte(0xee);
 const STORAGE: Address = Address::repeat_byte(0xdd);
 const COMPUTE: Address = Address::repeat_byte(0xcc);
+/// An ether, in wei.
+const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// Slots that one transaction of [`Kind::Storage`] writes.
 const SLOTS: u64 = 40;
 /// Bytes of code that one transaction of [`Kind::Create`] deploys.
@@ -107,18 +111,23 @@ impl Workload {
         Address::from_word(keccak256(n.to_be_bytes()))
     }
 
-    /// The chain's genesis: all forks, the accounts, a token that each of them holds.
-    pub(super) fn genesis(&self) -> eyre::Result<Genesis> {
-        let ether = U256::from(1_000_000_000_000_000_000_u64);
-        let rich = GenesisAccount::default().with_balance(ether * U256::from(1_000_000));
+    /// The accounts that only receive.
+    fn others(&self) -> impl Iterator<Item = Address> + Clone {
+        (self.senders.len() as u64..self.accounts).map(Self::account)
+    }
+
+    /// The chain's genesis: all forks, the accounts, a token that each of them holds. Without
+    /// `others`, the accounts that only receive are not in it.
+    pub(super) fn genesis(&self, others: bool) -> eyre::Result<Genesis> {
+        let rich = GenesisAccount::default().with_balance(ETHER * U256::from(1_000_000));
         let keyed = self.senders.iter().map(PrivateKeySigner::address);
-        let others = (self.senders.len() as u64..self.accounts).map(Self::account);
+        let others = self.others().take(if others { usize::MAX } else { 0 });
         let holders = keyed.clone().chain(others.clone());
-        let balances = holders.map(|holder| (balance_slot(holder), B256::from(ether))).collect();
+        let balances = holders.map(|holder| (balance_slot(holder), B256::from(ETHER))).collect();
 
         let mut alloc: std::collections::BTreeMap<_, _> = keyed
             .map(|address| (address, rich.clone()))
-            .chain(others.map(|a| (a, GenesisAccount::default().with_balance(ether))))
+            .chain(others.map(|a| (a, GenesisAccount::default().with_balance(ETHER))))
             .collect();
         let code = |code: Vec<u8>| GenesisAccount::default().with_code(Some(code.into()));
         alloc.insert(TOKEN, code(token_code()).with_storage(Some(balances)));
@@ -142,6 +151,59 @@ impl Workload {
             alloc,
             ..Default::default()
         })
+    }
+
+    /// Gives the importer the accounts of a genesis without the others, and the others.
+    pub(super) fn fill(
+        &self,
+        genesis: &Genesis,
+        importer: &mut Importer<'_>,
+    ) -> Result<(), StoreError> {
+        // A plain list of keys: of ten million accounts this is what memory holds.
+        let mut accounts: Vec<(B256, Option<&Address>)> =
+            self.others().map(|address| (keccak256(address), None)).collect();
+        let named = genesis.alloc.keys();
+        accounts.extend(named.map(|address| (keccak256(address), Some(address))));
+        accounts.sort_unstable();
+        for (key, named) in accounts {
+            let Some((address, account)) = named.and_then(|a| genesis.alloc.get_key_value(a))
+            else {
+                importer.account(key, 0, ETHER, Bytes::new())?;
+                continue;
+            };
+            let code = account.code.clone().unwrap_or_default();
+            importer.account(key, account.nonce.unwrap_or_default(), account.balance, code)?;
+            let storage = account.storage.iter().flatten();
+            let mut slots: Vec<_> =
+                storage.map(|(slot, value)| (keccak256(slot), *value)).collect();
+            if *address == TOKEN {
+                let holders = self.others().map(balance_slot);
+                slots.extend(holders.map(|slot| (keccak256(slot), B256::from(ETHER))));
+            }
+            slots.sort_unstable();
+            slots.into_iter().try_for_each(|(key, value)| importer.slot(key, value.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The block on genesis after which the state has this root.
+    pub(super) fn first_block(genesis: &SealedBlock, root: B256) -> StoredBlock {
+        let parent = genesis.header();
+        let header = Header {
+            number: parent.number + 1,
+            parent_hash: genesis.hash,
+            timestamp: parent.timestamp + BLOCK_TIME,
+            state_root: root,
+            ..parent.clone()
+        };
+        let body = BlockBody { withdrawals: Some(Default::default()), ..Default::default() };
+        StoredBlock {
+            withdrawals_storage_root: header.withdrawals_root,
+            block: SealedBlock::new(Block { header, body }),
+            receipts: Vec::new(),
+            senders: Vec::new(),
+            l1_fee: None,
+        }
     }
 
     /// Signed transactions that fill one block.

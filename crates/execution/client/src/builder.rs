@@ -160,6 +160,9 @@ fn fill_from_pool(
     let (max_da_tx, max_da_block) = chain.da_limits().get();
     let mut da_used = 0u64;
     let mut best = chain.pool().best(base_fee, blob_base_fee);
+    let most = (executor.gas_left() / MIN_TX_GAS).min(MOST_READ_AHEAD) as usize;
+    let named: Vec<Address> = best.upcoming(most).map(PooledTransaction::sender).collect();
+    executor.read_ahead(best.upcoming(most).map(PooledTransaction::tx), &named);
     while let Some(tx) = best.next() {
         if executor.gas_left() < MIN_TX_GAS || Instant::now() >= until {
             break;
@@ -246,6 +249,10 @@ impl Conditions<'_> {
             .map_err(|error| BuildError::State(error.to_string()))
     }
 }
+
+/// Transactions of the pool whose accounts are read before the first of them is executed, at most:
+/// a block's time may be over before more are reached.
+const MOST_READ_AHEAD: u64 = 4_096;
 
 /// Least gas that any transaction needs.
 const MIN_TX_GAS: u64 = 21_000;

@@ -30,6 +30,7 @@ pub use chain::{
     StoredBlock, genesis_block,
 };
 pub use disk::database::{Checked, Database, DatabaseStats, Progress};
+pub use disk::seed::seed_chain;
 pub use disk::snapshot::{Snapshot, import_snapshot, snapshot_identity};
 pub use disk::{DiskError, Identity};
 pub use engine::{

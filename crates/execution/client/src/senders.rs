@@ -1,10 +1,11 @@
 //! Senders of a block's transactions, recovered on several threads ahead of execution.
 
-use std::num::NonZero;
 use std::thread;
 
 use alloy_primitives::Address;
 use opal_protocol::TxEnvelope;
+
+use crate::threads::cores;
 
 /// Fewer signatures than this are not worth a further thread.
 const LEAST_PER_THREAD: usize = 16;
@@ -31,8 +32,7 @@ pub(crate) fn senders(
 ) -> Result<Vec<Address>, SenderError> {
     let mut senders: Vec<Option<Address>> = transactions.iter().map(known).collect();
     let unknown = senders.iter().filter(|sender| sender.is_none()).count();
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = (unknown / LEAST_PER_THREAD).clamp(1, cores.min(MOST_THREADS));
+    let threads = (unknown / LEAST_PER_THREAD).clamp(1, cores().min(MOST_THREADS));
     if threads == 1 {
         fill(0, transactions, &mut senders)?;
     } else {

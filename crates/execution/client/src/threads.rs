@@ -8,8 +8,8 @@ use opal_evm::trie::jobs::{Job, one_by_one};
 /// Threads of one list of jobs at most: roots of tries have no more children.
 const MOST: usize = 16;
 
-/// Threads that the machine runs at once.
-fn cores() -> usize {
+/// Threads that the machine runs at once. The system takes a while to say, so it is asked once.
+pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }

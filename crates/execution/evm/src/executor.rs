@@ -27,7 +27,7 @@ use revm::primitives::hardfork::SpecId;
 use crate::handler::{self, BlockDb, EvmResult, L2Tx, OpalEvm};
 use crate::header::{next_base_fee, next_excess_blob_gas};
 use crate::keccak::hash_all;
-use crate::l1_fee::{DataSize, L1FeeParams};
+use crate::l1_fee::{DataSize, FastLz, L1FeeParams};
 use crate::requests;
 use crate::trie::jobs::{Job, one_by_one};
 use crate::trie::ordered::ordered_root;
@@ -84,6 +84,7 @@ pub struct BlockExecutor<'a> {
     transactions: Vec<TxEnvelope>,
     encoded: Vec<Vec<u8>>,
     receipts: Vec<Receipt>,
+    fastlz: FastLz,
     gas_used: u64,
     blob_gas_used: u64,
     da_footprint: u64,
@@ -220,6 +221,7 @@ impl<'a> BlockExecutor<'a> {
             transactions: Vec::new(),
             encoded: Vec::new(),
             receipts: Vec::new(),
+            fastlz: FastLz::default(),
             gas_used: 0,
             blob_gas_used: 0,
             da_footprint: 0,
@@ -320,8 +322,15 @@ impl<'a> BlockExecutor<'a> {
     ) {
         let addresses: Vec<Address> =
             transactions.filter_map(Transaction::to).chain(senders.iter().copied()).collect();
-        let BlockDb { state, reads, .. } = &mut self.evm.ctx.journaled_state.database;
-        reads.read_ahead(state, &addresses);
+        let journal = &mut self.evm.ctx.journaled_state;
+        let BlockDb { state, reads, .. } = &mut journal.database;
+        let new = reads.read_ahead(state, addresses);
+        // Room for them at once: these tables would grow a dozen times, and move all they hold.
+        journal.inner.state.reserve(new);
+        let transactions = senders.len();
+        self.transactions.reserve(transactions);
+        self.encoded.reserve(transactions);
+        self.receipts.reserve(transactions);
     }
 
     /// Executes a transaction on top of those before it.
@@ -370,7 +379,7 @@ impl<'a> BlockExecutor<'a> {
                 L2Tx::Deposit { mint: deposit.mint, is_system: deposit.is_system_transaction }
             }
             (Some(fork), _) => {
-                let size = DataSize::of(&encoded, fork);
+                let size = DataSize::measure(&encoded, fork, &mut self.fastlz);
                 if fork >= Hardfork::Jovian {
                     footprint = handler::block_fees(&mut self.evm)?
                         .map_or(0, |fees| fees.da_footprint(&size));

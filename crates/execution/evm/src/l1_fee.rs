@@ -38,8 +38,13 @@ pub struct DataSize {
 impl DataSize {
     /// Measures an encoded transaction.
     pub fn of(encoded: &[u8], fork: Hardfork) -> Self {
+        Self::measure(encoded, fork, &mut FastLz::default())
+    }
+
+    /// [`DataSize::of`] with a compressor that is used for many.
+    pub(crate) fn measure(encoded: &[u8], fork: Hardfork, fastlz: &mut FastLz) -> Self {
         let zeros = encoded.iter().filter(|byte| **byte == 0).count() as u64;
-        let fastlz = if fork >= Hardfork::Fjord { fastlz_size(encoded) } else { 0 };
+        let fastlz = if fork >= Hardfork::Fjord { fastlz.size(encoded) } else { 0 };
         Self { zeros, nonzeros: encoded.len() as u64 - zeros, fastlz }
     }
 
@@ -267,51 +272,83 @@ fn be_u32(bytes: &[u8; 32], at: usize) -> u32 {
 /// Length that FastLZ (level 1) would compress `data` to. Only the length matters: consensus
 /// charges by it. Spec: `fjord/exec-engine.md`, "FastLZ Implementation".
 pub fn fastlz_size(data: &[u8]) -> u32 {
-    /// Matches are looked for up to here before the end.
-    const TAIL: usize = 13;
-    /// A match may extend to here before the end.
-    const MATCH_TAIL: usize = 4;
-    /// How far back a match may lie.
-    const WINDOW: usize = 8192;
+    FastLz::default().size(data)
+}
 
-    let limit = data.len().saturating_sub(TAIL);
-    // Where each hash of three bytes was last seen.
-    let mut seen = [0_u32; 8192];
-    let mut size = 0;
-    let mut anchor = 0;
-    let mut at = 2;
-    while at < limit {
-        let word = three_bytes(data, at);
-        let slot = &mut seen[hash(word)];
-        let earlier = *slot as usize;
-        *slot = at as u32;
-        if at - earlier >= WINDOW || three_bytes(data, earlier) != word {
-            at += 1;
-            continue;
+/// Places in [`FastLz`]'s table.
+const TABLE: usize = 8192;
+
+/// FastLZ with its table, which takes longer to clear than most transactions do to compress: so it
+/// is not cleared, and says what belongs to earlier data.
+#[derive(Default)]
+pub(crate) struct FastLz {
+    /// Where each hash of three bytes was last seen, counted over all data; empty before the first.
+    seen: Vec<u32>,
+    /// Bytes of all data before.
+    before: u32,
+}
+
+impl FastLz {
+    /// [`fastlz_size`].
+    pub(crate) fn size(&mut self, data: &[u8]) -> u32 {
+        /// Matches are looked for up to here before the end.
+        const TAIL: usize = 13;
+        /// A match may extend to here before the end.
+        const MATCH_TAIL: usize = 4;
+        /// How far back a match may lie.
+        const WINDOW: usize = 8192;
+
+        let limit = data.len().saturating_sub(TAIL);
+        if limit <= 2 {
+            return literals_size(data.len()) as u32;
         }
-        if at + 1 >= limit {
-            break;
+        // No data is as long as 4 GiB.
+        let length = data.len() as u32;
+        if self.seen.is_empty() || self.before.checked_add(length).is_none() {
+            self.seen.clear();
+            self.seen.resize(TABLE, 0);
+            self.before = 0;
         }
-        size += literals_size(at - anchor);
-        let longest = (data.len() - MATCH_TAIL).saturating_sub(at + 3);
-        let same = data[earlier + 3..]
-            .iter()
-            .zip(&data[at + 3..])
-            .take(longest)
-            .take_while(|(a, b)| a == b)
-            .count();
-        // The reference counts the byte that differs as part of its comparison.
-        let length = if same < longest { same + 1 } else { same };
-        size += match_size(length);
-        at += length;
-        for _ in 0..2 {
-            seen[hash(three_bytes(data, at))] = at as u32;
-            at += 1;
+        let before = self.before;
+        self.before += length;
+        let seen = &mut self.seen[..TABLE];
+        let mut size = 0;
+        let mut anchor = 0;
+        let mut at = 2;
+        while at < limit {
+            let word = three_bytes(data, at);
+            let slot = &mut seen[hash(word)];
+            // What was not seen yet counts as seen at the beginning.
+            let earlier = slot.saturating_sub(before) as usize;
+            *slot = before + at as u32;
+            if at - earlier >= WINDOW || three_bytes(data, earlier) != word {
+                at += 1;
+                continue;
+            }
+            if at + 1 >= limit {
+                break;
+            }
+            size += literals_size(at - anchor);
+            let longest = (data.len() - MATCH_TAIL).saturating_sub(at + 3);
+            let same = data[earlier + 3..]
+                .iter()
+                .zip(&data[at + 3..])
+                .take(longest)
+                .take_while(|(a, b)| a == b)
+                .count();
+            // The reference counts the byte that differs as part of its comparison.
+            let length = if same < longest { same + 1 } else { same };
+            size += match_size(length);
+            at += length;
+            for _ in 0..2 {
+                seen[hash(three_bytes(data, at))] = before + at as u32;
+                at += 1;
+            }
+            anchor = at;
         }
-        anchor = at;
+        size += literals_size(data.len() - anchor);
+        size as u32
     }
-    size += literals_size(data.len() - anchor);
-    size as u32
 }
 
 /// Bytes for a run of literals: one control byte for up to 32.
@@ -331,4 +368,32 @@ fn three_bytes(data: &[u8], at: usize) -> u32 {
 
 const fn hash(word: u32) -> usize {
     ((word as u64 * 2_654_435_769) >> 19) as usize & 0x1fff
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn what_was_compressed_before_changes_nothing() {
+        let mut number = 7_u64;
+        let mut next = || {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (number >> 33) as usize
+        };
+        let mut data: Vec<Vec<u8>> = (0..30).map(|length| alloc::vec![7; length]).collect();
+        for _ in 0..200 {
+            let (length, symbols) = (next() % 20_000 >> (next() % 10), 1 + next() % 40);
+            data.push((0..length).map(|_| (next() % symbols) as u8).collect());
+        }
+        // The last bytes that the table can count, and those after them.
+        let before = u32::MAX - 50_000;
+        for mut used in [FastLz::default(), FastLz { seen: alloc::vec![before; TABLE], before }] {
+            for data in data.iter().chain(data.iter().rev()) {
+                assert_eq!(used.size(data), fastlz_size(data));
+            }
+        }
+    }
 }

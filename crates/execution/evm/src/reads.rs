@@ -35,35 +35,32 @@ impl Reads {
     }
 
     /// Reads accounts before they are asked for, in jobs if they are many. One that
-    /// cannot be read is left to whoever asks for it.
-    pub(crate) fn read_ahead(&mut self, state: &State, addresses: &[Address]) {
-        let mut ahead: Vec<(Address, B256, Option<Account>)> = addresses
-            .iter()
-            .filter(|address| !self.0.contains_key(*address))
-            .map(|address| (*address, B256::ZERO, None))
-            .collect();
-        ahead.sort_unstable_by_key(|(address, ..)| *address);
-        ahead.dedup_by_key(|(address, ..)| *address);
-        let run = if ahead.len() >= jobs::MANY { state.jobs() } else { one_by_one };
-        let mut parts: Vec<_> = ahead.chunks_mut(READ_AT_ONCE).map(|part| (part, 0)).collect();
+    /// cannot be read is left to whoever asks for it. Says how many were new.
+    pub(crate) fn read_ahead(&mut self, state: &State, mut addresses: Vec<Address>) -> usize {
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.retain(|address| !self.0.contains_key(address));
+        let run = if addresses.len() >= jobs::MANY { state.jobs() } else { one_by_one };
+        let mut parts: Vec<_> =
+            addresses.chunks(READ_AT_ONCE).map(|part| (part, Vec::new())).collect();
         // The work itself has no errors.
         let _ = jobs::each(&mut parts, run, |(part, read)| {
-            let messages: Vec<&[u8]> = part.iter().map(|(address, ..)| &address[..]).collect();
+            let messages: Vec<&[u8]> = part.iter().map(|address| &address[..]).collect();
             let keys = hash_all(&messages);
-            for ((_, key, account), hash) in part.iter_mut().zip(keys) {
-                *key = hash;
-                let Ok(found) = state.account_at(key) else { return Ok(()) };
-                *account = found;
-                *read += 1;
-            }
+            let accounts = state.accounts_at(&keys);
+            read.extend(keys.into_iter().zip(accounts));
             Ok(())
         });
+        self.0.reserve(addresses.len());
         for (part, read) in parts {
-            for (address, key, account) in part.iter_mut().take(read) {
-                let read = Read { key: *key, account: account.take(), slots: HashMap::default() };
-                self.0.insert(*address, read);
+            for (address, (key, account)) in part.iter().zip(read) {
+                if let Ok(account) = account {
+                    let read = Read { key, account, slots: HashMap::default() };
+                    self.0.insert(*address, read);
+                }
             }
         }
+        addresses.len()
     }
 
     /// An account, from `state` when it is asked for first.

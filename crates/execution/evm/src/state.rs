@@ -321,6 +321,11 @@ impl State {
         self.accounts.get(key, &*self.source, Account::clone)
     }
 
+    /// The accounts with these hashed addresses, in their order.
+    pub(crate) fn accounts_at(&self, keys: &[B256]) -> Vec<Result<Option<Account>, StateError>> {
+        self.accounts.get_many(keys, &*self.source, Account::clone)
+    }
+
     /// Value of an account's slot with this hashed number.
     pub(crate) fn slot_at(&self, account: &Account, key: &B256) -> Result<U256, StateError> {
         let value = account.storage.get(key, &*self.source, |value| *value)?;

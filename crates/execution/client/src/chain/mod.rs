@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use alloy_consensus::Header;
 use alloy_genesis::Genesis;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bloom};
 use opal_evm::{BlockError, ChainSpec, ExecutedBlock, Parent, State};
 use opal_protocol::{Block, Receipt, SealedBlock};
 use tokio::sync::broadcast;
@@ -326,9 +326,9 @@ impl Chain {
         self.read().canonical_hash(number)
     }
 
-    /// The canonical header at a height, without its block being read.
-    pub fn header_by_number(&self, number: u64) -> Option<Header> {
-        self.read().header_by_number(number)
+    /// Bloom of the logs of the canonical block at a height, without its block being read.
+    pub fn logs_bloom(&self, number: u64) -> Option<Bloom> {
+        self.read().logs_bloom(number)
     }
 
     /// Receipts of a block.
@@ -491,7 +491,9 @@ impl Chain {
         let block = change.head().block.clone();
         let moved = self.head().hash != head;
         if moved {
+            let began = Instant::now();
             state = self.tend(state)?;
+            self.times.add(|times| times.tending += began.elapsed());
         }
         let pool_head = match moved {
             true => {
@@ -522,7 +524,9 @@ impl Chain {
         }
         self.start_flush(state);
         if let Some(pool_head) = pool_head {
+            let began = Instant::now();
             self.update_pool(pool_head, &change);
+            self.times.add(|times| times.pool += began.elapsed());
             self.announce(change, block);
         }
         Ok(())

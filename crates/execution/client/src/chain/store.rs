@@ -12,8 +12,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use alloy_consensus::Header;
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bloom};
 use opal_evm::{L1FeeParams, State};
 use opal_protocol::{Receipt, SealedBlock};
 
@@ -186,11 +185,11 @@ impl Store {
         self.block(&self.canonical_hash(number)?)
     }
 
-    pub fn header_by_number(&self, number: u64) -> Option<Header> {
+    pub fn logs_bloom(&self, number: u64) -> Option<Bloom> {
         if number < self.base && number != self.genesis.number() {
-            return self.on_disk(|disk| disk.header(number)).map(|(_, header)| header);
+            return self.on_disk(|disk| disk.header(number)).map(|(_, header)| header.logs_bloom);
         }
-        self.block_by_number(number).map(|block| block.block.header().clone())
+        self.block_by_number(number).map(|block| block.block.header().logs_bloom)
     }
 
     pub fn state(&self, hash: &B256) -> Option<&State> {

@@ -24,6 +24,7 @@ mod journal;
 mod record;
 mod roots;
 mod runs;
+pub mod seed;
 mod segments;
 pub mod snapshot;
 

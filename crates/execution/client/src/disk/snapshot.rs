@@ -29,13 +29,13 @@ use super::file::sync_dir;
 use super::journal::Journal;
 use super::record::Base;
 use super::roots::Roots;
-use super::runs::Runs;
+use super::runs::{IndexEntry, Runs};
 use super::segments::Segments;
 use super::{
     DiskError, Forkchoice, Identity, Place, Record, STATE, index_entries, root, state_root,
 };
 use crate::chain::StoredBlock;
-use crate::state_store::{StateStore, StateStoreOptions, StoreError};
+use crate::state_store::{Persisted, StateStore, StateStoreOptions, StoreError};
 
 const MAGIC: &[u8; 16] = b"opal snapshot 1\n";
 const LEVEL: i32 = 3;
@@ -442,22 +442,35 @@ fn read_snapshot(
         )));
     }
     states.sync()?;
-    let runs = Runs::open(dir, &[])?;
-    let new = runs.append(entries)?;
-    let roots = Roots::create(dir, vec![root(head.number, &persisted.root)])?;
-    let base = Base {
-        first,
-        blocks: head.blocks,
-        roots_file: roots.number(),
-        roots: 1,
-        state: persisted.committed.into(),
-        runs: new.ids(),
-    };
-    let labels = Forkchoice { head: head.hash, safe: head.hash, finalized: head.hash };
-    let labels = Record::Forkchoice(labels);
-    Journal::create(dir, 1, &base, std::iter::once(&labels))?;
+    found(dir, first, &tip, entries, &persisted)?;
     drop(directory);
     Ok(seen)
+}
+
+/// Writes down what makes a directory of blocks from `first` to `tip`, which the segments hold with
+/// these entries for the index, and of the state after them.
+pub(super) fn found(
+    dir: &Path,
+    first: u64,
+    tip: &StoredBlock,
+    entries: Vec<IndexEntry>,
+    state: &Persisted,
+) -> Result<(), DiskError> {
+    let runs = Runs::open(dir, &[])?;
+    let new = runs.append(entries)?;
+    let roots = Roots::create(dir, vec![root(tip.number(), &state.root)])?;
+    let base = Base {
+        first,
+        blocks: tip.number() + 1 - first,
+        roots_file: roots.number(),
+        roots: 1,
+        state: state.committed.into(),
+        runs: new.ids(),
+    };
+    let hash = tip.hash();
+    let labels = Record::Forkchoice(Forkchoice { head: hash, safe: hash, finalized: hash });
+    Journal::create(dir, 1, &base, std::iter::once(&labels))?;
+    Ok(())
 }
 
 /// A block that follows `parent` and fits its header.

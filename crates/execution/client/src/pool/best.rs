@@ -80,6 +80,12 @@ impl<'a> BestTransactions<'a> {
         Some(Candidate { tip, sequence: entry.sequence, tx: entry.tx.clone() })
     }
 
+    /// About the next `count` transactions, in no order: the best of the senders' next ones.
+    pub(crate) fn upcoming(&self, count: usize) -> impl Iterator<Item = &PooledTransaction> {
+        // In a heap the better ones lie in front, roughly.
+        self.heads.iter().take(count).map(|candidate| &*candidate.tx)
+    }
+
     /// Leaves out the rest of the sender whose transaction was returned last: without that one the
     /// later nonces can't run.
     pub fn skip_sender(&mut self) {

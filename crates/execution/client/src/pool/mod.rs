@@ -32,6 +32,8 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use opal_evm::State;
 use tokio::sync::broadcast;
 
+use crate::threads::cores;
+
 pub use best::BestTransactions;
 pub(crate) use conditional::Unmet;
 pub use conditional::{KnownAccount, TransactionConditional};
@@ -387,7 +389,8 @@ impl TxPool {
         inner.head = head.clone();
         inner.version += 1;
         for hash in included {
-            if let Some(tx) = inner.queues.remove(hash) {
+            // The accounts are moved below.
+            if let Some(tx) = inner.queues.take_included(hash) {
                 inner.counters.included += 1;
                 inner.included.insert(tx, self.config.max_included_blobs);
             }
@@ -574,7 +577,7 @@ fn lost(hash: &B256, error: &PoolError) {
 /// `work` on every item, on as many threads as there are cores when there is enough of it. Results
 /// are in the order of the items.
 fn in_parallel<T: Sync, R: Send>(items: &[T], work: &(impl Fn(&T) -> R + Sync)) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(16);
+    let threads = cores().min(16);
     if items.len() < PARALLEL_FROM || threads == 1 {
         return items.iter().map(work).collect();
     }

@@ -238,6 +238,15 @@ impl Queues {
         self.take(tx.sender(), tx.nonce()).map(|(entry, _)| entry.tx)
     }
 
+    /// Takes out a transaction that a block has included. Its account is not right any more until
+    /// [`Queues::move_to`] has moved all accounts to that block.
+    pub fn take_included(&mut self, hash: &B256) -> Option<Arc<PooledTransaction>> {
+        let tx = self.by_hash.get(hash)?.clone();
+        self.accounts.get_mut(&tx.sender())?.transactions.remove(&tx.nonce())?;
+        self.forget(&tx);
+        Some(tx)
+    }
+
     /// Takes one transaction out; later ones of the account are behind a gap then.
     fn take(&mut self, sender: Address, nonce: u64) -> Option<(Entry, AccountView)> {
         let account = self.accounts.get_mut(&sender)?;

@@ -60,7 +60,7 @@ impl Rpc {
         Ok(logs)
     }
 
-    /// Reads headers, and receipts only where the header's bloom filter may match.
+    /// Reads blooms, and receipts only where the bloom may match.
     fn collect_range(
         &self,
         from: u64,
@@ -76,8 +76,8 @@ impl Rpc {
         let mut bytes = 0;
         for number in from..=to {
             deadline.check()?;
-            let Some(header) = self.chain.header_by_number(number) else { break };
-            if !filter.matches_bloom(header.logs_bloom) {
+            let Some(bloom) = self.chain.logs_bloom(number) else { break };
+            if !filter.matches_bloom(bloom) {
                 continue;
             }
             let Some(stored) = self.chain.stored_by_number(number) else { break };

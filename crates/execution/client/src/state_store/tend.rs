@@ -2,8 +2,16 @@
 //!
 //! **Memory.** The state's nodes are swept in 256 parts, by the first byte of the hashed address.
 //! A stored node that nobody used since its part was last swept goes out of memory once the budget
-//! is nearly reached. How much is swept grows with what was read and written since. Between two
-//! sweeps, what is read beyond the budget is not kept.
+//! is nearly reached:
+//!
+//! ```text
+//!   0 ─────────── nothing ─────────── 3/4 ── age, one round ── 7/8 ── evict until below ── budget
+//! ```
+//! A round over all parts must have aged the nodes before any can go, and costs a look at each: so
+//! it is made once, while memory grows from the first mark to the second, and then again as part
+//! of evicting. How much is swept grows with what was read and written, and is spread: a flush
+//! appends the changes of many blocks at once, and the head must not wait for all of them. Between
+//! two sweeps, what is read beyond the budget is not kept.
 //!
 //! **Disk.** Whenever blocks appended some bytes, as many bytes of what the newest state still has
 //! in old segments are moved to the end, with the next append. Old are three quarters of the
@@ -23,14 +31,22 @@ use super::{MEMORY_PER_BYTE, StateRoot, StateStore, StoreError};
 
 /// Segments that the newest state may reach back over before it is moved.
 const YOUNG_SEGMENTS: u32 = 4;
-/// For each byte that was added, how many are swept.
+/// For each byte that was added, how many are swept at most.
 const SWEPT_PER_BYTE: u64 = 8;
+/// Parts that one step sweeps, unless memory is far beyond its budget.
+const PARTS_AT_ONCE: u16 = 16;
+/// Parts of the state.
+const PARTS: u16 = 256;
 
 #[derive(Debug)]
 pub(super) struct Tending {
     /// Bytes in memory of each part when it was last swept.
     parts: [u64; 256],
     next_part: u8,
+    /// Parts in which every node has aged since memory was last below the first mark.
+    aged: u16,
+    /// Bytes that are still to be swept for what was added.
+    to_sweep: u64,
     /// Bytes in memory that came since their part was swept, at most.
     since: u64,
     /// Bytes that blocks appended and that nothing was moved for yet.
@@ -50,6 +66,8 @@ impl Default for Tending {
         Self {
             parts: [0; 256],
             next_part: 0,
+            aged: 0,
+            to_sweep: 0,
             since: 0,
             to_move: 0,
             moved: 0,
@@ -108,27 +126,40 @@ impl StateStore {
         tending.since += added;
         let budget = self.options.memory;
         let below = self.files.written.load(Ordering::Acquire);
-        let (mut seen, mut parts) = (0, 0);
-        while parts == 0 || parts < 256 && seen < added * SWEPT_PER_BYTE {
+        if tending.memory() <= budget / 4 * 3 {
+            (tending.aged, tending.to_sweep) = (0, 0);
+        } else {
+            // More than one round at a time shows nothing new.
+            tending.to_sweep =
+                tending.to_sweep.saturating_add(added * SWEPT_PER_BYTE).min(tending.memory());
+        }
+        let mut parts = 0;
+        while tending.to_sweep > 0 && parts < PARTS {
             let memory = tending.memory();
-            let mut sweep = Sweep {
-                below,
-                evict: memory > budget / 8 * 7,
-                all: memory > budget / 4 * 5,
-                ..Default::default()
-            };
+            let evict = memory > budget / 8 * 7;
+            if !evict && tending.aged >= PARTS {
+                // Everything has aged, and there is room.
+                tending.to_sweep = 0;
+                break;
+            }
+            let all = memory > budget / 4 * 5;
+            if parts >= PARTS_AT_ONCE && !all {
+                break;
+            }
+            let mut sweep = Sweep { below, evict, all, ..Default::default() };
             let part = tending.next_part;
             state = state.swept(part, &mut sweep);
             let before = tending.parts[usize::from(part)];
             tending.parts[usize::from(part)] = sweep.bytes;
-            // What the part has more than before, came since.
-            tending.since = tending.since.saturating_sub(sweep.bytes.saturating_sub(before));
-            seen += before.max(sweep.bytes);
+            // What the part has more than before, came since. Changes of what was there before do
+            // not take more memory than it did: this part's share of what is not found is nothing.
+            let share = tending.since / u64::from(PARTS - u16::from(part));
+            let found = sweep.bytes.saturating_sub(before).max(share);
+            tending.since = tending.since.saturating_sub(found);
+            // An empty part is work, too.
+            tending.to_sweep = tending.to_sweep.saturating_sub(before.max(sweep.bytes).max(1));
+            tending.aged = (tending.aged + 1).min(PARTS);
             tending.next_part = part.wrapping_add(1);
-            if tending.next_part == 0 {
-                // Everything was counted.
-                tending.since = 0;
-            }
             parts += 1;
         }
         let left = budget.saturating_sub(tending.memory());

@@ -192,6 +192,19 @@ impl<V: Leaf> Trie<V> {
         }
     }
 
+    /// [`Trie::get`] for many keys, in their order, which takes less time than one by one.
+    pub fn get_many<R>(
+        &self,
+        keys: &[B256],
+        source: &dyn TrieSource,
+        read: impl Fn(&V) -> R,
+    ) -> Vec<Result<Option<R>, StateError>> {
+        match &self.root {
+            None => keys.iter().map(|_| Ok(None)).collect(),
+            Some(root) => node::get_many(root, keys, source, read),
+        }
+    }
+
     /// Sets the value at `key`.
     ///
     /// # Errors

@@ -293,6 +293,63 @@ pub(super) fn get<V: Leaf, R>(
     }
 }
 
+/// [`get`] for many keys at once, in their order. All are looked up side by side, a level at a time:
+/// where one waits for memory, the others go on.
+pub(super) fn get_many<V: Leaf, R>(
+    root: &Node<V>,
+    keys: &[B256],
+    source: &dyn TrieSource,
+    read: impl Fn(&V) -> R,
+) -> Vec<Result<Option<R>, StateError>> {
+    let mut found: Vec<_> = keys.iter().map(|_| Ok(None)).collect();
+    let mut walks: Vec<_> = keys.iter().zip(&mut found).map(|walk| (root, 0, walk)).collect();
+    while !walks.is_empty() {
+        walks.retain_mut(|(node, depth, (key, found))| {
+            match step(node, key, *depth, source, &read) {
+                Ok(Step::On(next, deeper)) => {
+                    (*node, *depth) = (next, deeper);
+                    return true;
+                }
+                Ok(Step::Found(value)) => **found = Ok(value),
+                Err(error) => **found = Err(error),
+            }
+            false
+        });
+    }
+    found
+}
+
+/// Where a walk is after one node.
+enum Step<'a, V, R> {
+    On(&'a Node<V>, usize),
+    Found(Option<R>),
+}
+
+fn step<'a, V: Leaf, R>(
+    node: &'a Node<V>,
+    key: &B256,
+    depth: usize,
+    source: &dyn TrieSource,
+    read: &impl Fn(&V) -> R,
+) -> Result<Step<'a, V, R>, StateError> {
+    let Resolved::Kept(kind) = node.kind(source)? else {
+        // It does not stay, so the walk ends here.
+        return get(node, key, depth, source, read).map(Step::Found);
+    };
+    Ok(match kind {
+        Kind::Unresolved(_) => return Err(INVALID),
+        Kind::Leaf(leaf) => Step::Found((leaf.path == rest(key, depth)).then(|| read(&leaf.value))),
+        Kind::Extension(extension) if rest(key, depth).starts_with(&extension.path) => {
+            Step::On(&extension.child, depth + extension.path.len())
+        }
+        Kind::Extension(_) => Step::Found(None),
+        Kind::Branch(children) => match &children[nibble(key, depth)?] {
+            Some(child) => Step::On(child, depth + 1),
+            None => Step::Found(None),
+        },
+    })
+}
+
 /// The encoded node at the end of `path`, if one begins there.
 pub(super) fn encoded_at<V: Leaf>(
     node: &Node<V>,

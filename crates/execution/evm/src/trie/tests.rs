@@ -65,10 +65,21 @@ fn random_changes_give_the_root_of_a_naive_trie() {
     // Later changes leave earlier snapshots alone.
     for (trie, model) in snapshots {
         assert_eq!(trie.clone().commit().unwrap(), root_of(&model));
-        for n in 0..200 {
-            let value = trie.get(&key(n), &NoSource, |value| *value).unwrap();
-            assert_eq!(value, model.get(&key(n)).copied());
+        let keys: Vec<B256> = (0..200).map(key).collect();
+        let many = trie.get_many(&keys, &NoSource, |value| *value);
+        for (key, found) in keys.iter().zip(many) {
+            let value = trie.get(key, &NoSource, |value| *value).unwrap();
+            assert_eq!(value, model.get(key).copied());
+            assert_eq!(found, Ok(value));
         }
+        let witness = witness(&trie, &model, &NoSource);
+        let fetched = Trie::<U256>::from_root(trie.root().unwrap());
+        for (key, found) in keys.iter().zip(fetched.get_many(&keys, &witness, |value| *value)) {
+            assert_eq!(found, trie.get(key, &NoSource, |value| *value), "{key}");
+        }
+        let unknown = Trie::<U256>::from_root(trie.root().unwrap());
+        let none = unknown.get_many(&keys, &NoSource, |value| *value);
+        assert!(none.iter().all(|found| matches!(found, Err(StateError::MissingNode(_)))));
     }
 }
 

@@ -385,7 +385,7 @@ mod tests {
         };
         let mut data: Vec<Vec<u8>> = (0..30).map(|length| alloc::vec![7; length]).collect();
         for _ in 0..200 {
-            let (length, symbols) = (next() % 20_000 >> (next() % 10), 1 + next() % 40);
+            let (length, symbols) = ((next() % 20_000) >> (next() % 10), 1 + next() % 40);
             data.push((0..length).map(|_| (next() % symbols) as u8).collect());
         }
         // The last bytes that the table can count, and those after them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opal_tests::clients::Clients;
 use opal_tests::process::Process;
 use opal_tests::rpc;
-use opal_tests::stack::{Rollup, alone, opal};
+use opal_tests::stack::{Rollup, alone, opal, separate_node};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -86,8 +86,11 @@ fn anvil_as_the_l1() {
     deploy(&folder);
     let rollup = Rollup::up(&["--l1", &url, "--l1-beacon", &url, "--deployment", folder.path()]);
     rollup.with_log(|rollup| {
+        let (node, rpc, rollup_rpc) = separate_node(rollup);
         clients.run("deposits.mjs", rollup.dir(), &[]);
         clients.run("withdrawals.mjs", rollup.dir(), &["one"]);
+        clients.run("follow.mjs", rollup.dir(), &[&rpc, &rollup_rpc]);
+        node.interrupt(SOON);
         let blobs = [("OPAL_DA", "blobs")];
         clients.run_with("decode.mjs", rollup.dir(), &[], &blobs, Duration::from_secs(120));
     });

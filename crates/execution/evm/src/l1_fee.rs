@@ -4,6 +4,8 @@
 //! block writes. Spec: `exec-engine.md` "L1-Cost fees", `ecotone/`, `fjord/`, `isthmus/` and
 //! `jovian/exec-engine.md`.
 
+use alloc::vec::Vec;
+
 use alloy_eips::Encodable2718;
 use alloy_primitives::U256;
 use opal_protocol::predeploys::L1_BLOCK;

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
+use alloy_trie::EMPTY_ROOT_HASH;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::database_interface::DBErrorMarker;
@@ -296,7 +296,7 @@ impl State {
     pub(crate) fn node_at(
         &self,
         account: Option<&B256>,
-        path: Nibbles,
+        path: alloy_trie::Nibbles,
     ) -> Result<Option<Bytes>, StateError> {
         let Some(account) = account else { return self.accounts.node_at(path, &*self.source) };
         let node = self

@@ -107,7 +107,13 @@ type Derived = Zeroizing<[u8; 32]>;
 
 /// Reads a key; see [`Key::from_keystore`].
 pub(super) fn read(json: &str, password: &Secret) -> Result<Key, KeystoreError> {
-    let File { version, crypto, address } = serde_json::from_str(json).map_err(form)?;
+    // The reader's messages repeat what is of another type. Whoever names the file of a bare key by
+    // mistake, be it in quotes, must not find the key in a log.
+    let file: serde_json::Value = serde_json::from_str(json).map_err(form)?;
+    if !file.is_object() {
+        return Err(KeystoreError::Form("it holds no JSON object".to_owned()));
+    }
+    let File { version, crypto, address } = File::deserialize(file).map_err(form)?;
     if version != 3 {
         return Err(KeystoreError::Version(version));
     }
@@ -301,6 +307,11 @@ mod tests {
         let mut file = pbkdf2_vector();
         file["crypto"]["kdfparams"]["prf"] = json!("hmac-md5");
         assert!(matches!(read(&file), Err(KeystoreError::Unknown { .. })));
+        // Keys, in the forms that people keep them in.
+        for text in [format!("{:?}", "0xac09".repeat(11)), "1".repeat(64), "\"7\"".to_owned()] {
+            let error = Key::from_keystore(&text, &"".into()).unwrap_err().to_string();
+            assert_eq!(error, "not a keystore file: it holds no JSON object");
+        }
         for text in ["", "null", "[]", "{}"] {
             assert!(matches!(Key::from_keystore(text, &"".into()), Err(KeystoreError::Form(_))));
         }

@@ -138,8 +138,8 @@ impl Journal {
             match Framed::is_whole(&bytes[at..]) {
                 false => {
                     tracing::warn!(target: "opal::execution", %path, offset = at, bytes_dropped,
-                    "the journal's last record was not completely written; nobody was told of it, \
-                     and it is dropped")
+                    "the journal's last record is cut short, or its length is damaged, and is dropped; if \
+                     its write was interrupted, nobody was told of it")
                 }
                 true => {
                     tracing::warn!(target: "opal::execution", %path, offset = at, bytes_dropped,

@@ -7,6 +7,7 @@
 mod batches;
 mod channels;
 mod codecs;
+mod evm;
 pub mod memory;
 mod pipeline;
 pub mod seeds;
@@ -34,6 +35,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("receipt", codecs::receipt),
     ("recording", pipeline::read_recording),
     ("pipeline", pipeline::run),
+    ("block", evm::block),
+    ("genesis", evm::genesis),
+    ("trie", evm::trie),
+    ("trie_nodes", evm::trie_nodes),
+    ("witness", evm::witness),
 ];
 
 /// Runs one target over one input.

@@ -138,6 +138,7 @@ fn all_encoded() -> Vec<(&'static str, Vec<u8>)> {
     seeds.push(("upgrade_bundle", crate::pipeline::bundle_json().into_bytes()));
     seeds.push(("recording", crate::pipeline::recording(&noise(4, 2000)).into_bytes()));
     seeds.push(("receipt", crate::codecs::a_receipt()));
+    seeds.extend(crate::evm::seeds());
     seeds
 }
 

@@ -30,8 +30,11 @@ pub enum GenesisError {
 /// the values that the forks at its timestamp demand.
 ///
 /// # Errors
-/// When the base fee does not fit 64 bits.
+/// When the base fee does not fit 64 bits, or no block can come after this one.
 pub fn genesis(spec: &ChainSpec, file: &Genesis) -> Result<(SealedBlock, State), GenesisError> {
+    if file.number == Some(u64::MAX) {
+        return Err(GenesisError::Field("number is 2^64 - 1, which nothing can follow"));
+    }
     let state = state_of(file)?;
     let time = file.timestamp;
     let base_fee = match file.base_fee_per_gas {
@@ -92,4 +95,25 @@ fn state_of(file: &Genesis) -> Result<State, StateError> {
     }
     state.commit()?;
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_block_can_follow_genesis() {
+        let with_number = |number: &str| {
+            let json = alloc::format!(
+                r#"{{"config":{{"chainId":1}},"gasLimit":"0x1","difficulty":"0x0","alloc":{{}},
+                    "number":"{number}"}}"#
+            );
+            let file: Genesis = serde_json::from_str(&json).unwrap();
+            genesis(&ChainSpec::from_genesis(&file).unwrap(), &file).map(drop)
+        };
+        assert_eq!(with_number("0xfffffffffffffffe"), Ok(()));
+        let error = with_number("0xffffffffffffffff").unwrap_err();
+        assert!(matches!(error, GenesisError::Field(_)), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use alloy_consensus::Transaction;
-use alloy_eips::eip2718::Decodable2718;
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use opal_evm::{BlockExecutor, BlockInput, ChainSpec, ExecutedBlock, State, TxError};
 use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
@@ -158,6 +158,7 @@ fn fill_from_pool(
     sidecars: &mut Vec<(B256, Sidecar)>,
 ) -> Result<(), BuildError> {
     let (max_da_tx, max_da_block) = chain.da_limits().get();
+    let max_size = chain.spec().max_block_size(conditions.timestamp);
     let mut da_used = 0u64;
     let mut best = chain.pool().best(base_fee, blob_base_fee);
     let most = (executor.gas_left() / MIN_TX_GAS).min(MOST_READ_AHEAD) as usize;
@@ -175,6 +176,10 @@ fn fill_from_pool(
         if max_da_tx.is_some_and(|max| da_size > max)
             || max_da_block.is_some_and(|max| da_used.saturating_add(da_size) > max)
         {
+            best.skip_sender();
+            continue;
+        }
+        if max_size.is_some_and(|max| executor.size_with(tx.tx().encode_2718_len()) > max) {
             best.skip_sender();
             continue;
         }

@@ -83,6 +83,8 @@ pub struct BlockExecutor<'a> {
     evm: OpalEvm<'a>,
     transactions: Vec<TxEnvelope>,
     encoded: Vec<Vec<u8>>,
+    /// Bytes of the encoded transactions in a block's list, at most.
+    size: usize,
     receipts: Vec<Receipt>,
     fastlz: FastLz,
     gas_used: u64,
@@ -102,6 +104,9 @@ impl core::fmt::Debug for BlockExecutor<'_> {
             .finish_non_exhaustive()
     }
 }
+
+/// Bytes before a transaction in a block's list, which say how long it is, at most.
+const LENGTH: usize = 9;
 
 /// Transactions from which on the roots of lists are a job beside the state root.
 const MANY_TRANSACTIONS: usize = 64;
@@ -220,6 +225,7 @@ impl<'a> BlockExecutor<'a> {
             excess_blob_gas,
             transactions: Vec::new(),
             encoded: Vec::new(),
+            size: 0,
             receipts: Vec::new(),
             fastlz: FastLz::default(),
             gas_used: 0,
@@ -278,6 +284,16 @@ impl<'a> BlockExecutor<'a> {
     /// Gas that transactions may still use.
     pub const fn gas_left(&self) -> u64 {
         self.input.gas_limit.saturating_sub(self.gas_used)
+    }
+
+    /// Bytes that an encoded block with another `bytes` of transaction has, at most.
+    pub fn size_with(&self, bytes: usize) -> usize {
+        /// A header, and the lengths of the lists.
+        const FRAME: usize = 1_024;
+        /// A withdrawal.
+        const WITHDRAWAL: usize = 64;
+        let withdrawals = self.input.withdrawals.as_ref().map_or(0, Vec::len);
+        FRAME + withdrawals * WITHDRAWAL + self.size + bytes + LENGTH
     }
 
     /// Blob gas used so far; zero on an OP chain.
@@ -425,6 +441,7 @@ impl<'a> BlockExecutor<'a> {
             deposit_receipt_version: (canyon && tx.tx_type() == TxType::Deposit).then_some(1),
         });
         self.transactions.push(tx.clone());
+        self.size += encoded.len() + LENGTH;
         self.encoded.push(encoded);
         Ok(TxOutcome { success, gas_used, output, created })
     }

@@ -12,6 +12,9 @@ use opal_protocol::{Block, Hardfork, PayloadAttributes, SealedBlock};
 use crate::ChainSpec;
 use crate::header::extra_data;
 
+/// Highest gas limit of a block.
+pub(crate) const MAX_GAS_LIMIT: u64 = i64::MAX as u64;
+
 /// The block to build on.
 #[derive(Clone, Copy, Debug)]
 pub struct Parent<'a> {
@@ -63,6 +66,9 @@ pub enum InputError {
         /// Time of the parent.
         parent: u64,
     },
+    /// No header may have such a gas limit.
+    #[error("gas limit {0} is above {MAX_GAS_LIMIT}, the highest of a block")]
+    GasLimit(u64),
     /// The EIP-1559 parameters are not usable.
     #[error(transparent)]
     Fees(#[from] ExtraDataError),
@@ -107,6 +113,9 @@ impl BlockInput {
             let wish = attributes.gas_limit.unwrap_or(parent.gas_limit);
             calculate_block_gas_limit(parent.gas_limit, wish)
         };
+        if gas_limit > MAX_GAS_LIMIT {
+            return Err(InputError::GasLimit(gas_limit));
+        }
         let extra_data = match attributes.eip1559_params {
             None => Bytes::new(),
             Some(params) => extra_data(spec, time, params, attributes.min_base_fee)?,

@@ -13,6 +13,9 @@ use opal_protocol::hardfork::TABLE;
 use opal_protocol::{Hardfork, HardforkSchedule};
 use revm::primitives::hardfork::SpecId;
 
+/// Longest encoded L1 block from Osaka on (EIP-7934).
+const MAX_BLOCK_SIZE: usize = 8_388_608;
+
 /// A chain's identity and rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainSpec {
@@ -170,6 +173,12 @@ impl ChainSpec {
                 .map(|(_, params)| *params),
             Rules::L2(_) => None,
         }
+    }
+
+    /// Longest encoded block at this time, in bytes (EIP-7934); `None` before Osaka and on an OP
+    /// chain.
+    pub fn max_block_size(&self, timestamp: u64) -> Option<usize> {
+        (!self.is_l2() && self.evm_spec(timestamp) >= SpecId::OSAKA).then_some(MAX_BLOCK_SIZE)
     }
 
     /// The chain's configured EIP-1559 parameters for a block at this time.

@@ -10,17 +10,13 @@ use alloy_eips::eip1559::GAS_LIMIT_BOUND_DIVISOR;
 use alloy_primitives::Address;
 use opal_protocol::extra_data::decode_extra_data_of_fork;
 use opal_protocol::{Block, Hardfork};
-use revm::primitives::hardfork::SpecId;
 
 use crate::executor::{BlockExecutor, BlockHashes, ExecutedBlock};
+use crate::input::MAX_GAS_LIMIT;
 use crate::{BlockError, BlockInput, ChainSpec, Parent, State, TxError};
 
-/// Longest encoded L1 block from Osaka on (EIP-7934).
-const MAX_BLOCK_SIZE: usize = 8_388_608;
 /// Longest `extraData` of a block.
 const MAX_EXTRA_DATA: usize = 32;
-/// Highest gas limit of a block.
-const MAX_GAS_LIMIT: u64 = i64::MAX as u64;
 /// Lowest gas limit of an L1 block.
 const MIN_GAS_LIMIT: u64 = 5_000;
 
@@ -245,10 +241,10 @@ fn check_before(spec: &ChainSpec, parent: Parent<'_>, block: &Block) -> Result<(
         }
         None => {
             check_l1_gas_limit(parent.header, header)?;
-            if spec.evm_spec(time) >= SpecId::OSAKA {
+            if let Some(max) = spec.max_block_size(time) {
                 let got = alloy_rlp::Encodable::length(block);
-                if got > MAX_BLOCK_SIZE {
-                    return Err(BlockError::Size { got, max: MAX_BLOCK_SIZE });
+                if got > max {
+                    return Err(BlockError::Size { got, max });
                 }
             }
         }

@@ -275,3 +275,26 @@ fn a_burst_from_few_accounts_is_mined_in_order() {
     let state = engine.chain().state_at(&engine.head().hash).unwrap();
     assert_eq!(state.account(&RECIPIENT).unwrap().unwrap().balance, U256::from(1_000));
 }
+
+#[test]
+fn an_l1_block_is_built_no_longer_than_osaka_allows() {
+    let mut genesis = l1_genesis(true);
+    genesis.gas_limit = 300_000_000;
+    let chain = || LocalEngine::new(Chain::from_genesis(&genesis).unwrap());
+    let (builder, verifier) = (chain(), chain());
+    // Nine megabytes, for which there is gas.
+    for nonce in 0..9 {
+        for account in 0..8 {
+            let tx = custom(account, |tx| {
+                (tx.chain_id, tx.nonce, tx.gas_limit) = (L1_CHAIN_ID, nonce, 1_300_000);
+                tx.input = vec![0; 125_000].into();
+            });
+            builder.chain().pool().add_raw(&raw(&tx)).unwrap();
+        }
+    }
+    let block = extend(&builder, l1_attributes(&builder.head()));
+    let (transactions, size) =
+        (block.block.body.transactions.len(), alloy_rlp::Encodable::length(&*block.block));
+    assert!(transactions > 0 && size <= 8_388_608, "{transactions}: {size}");
+    assert!(verifier.new_payload(&block).unwrap().is_valid());
+}

@@ -205,6 +205,10 @@ fn attributes_must_fit_the_fork() {
     assert_eq!(input(&unexpected), Err(InputError::Unexpected("minBaseFee")));
     let no_limit = PayloadAttributes { gas_limit: None, ..good.clone() };
     assert_eq!(input(&no_limit), Err(InputError::Missing("gasLimit")));
+    let limit = |gas_limit| PayloadAttributes { gas_limit: Some(gas_limit), ..good.clone() };
+    // As much as a header may have; who verifies the block would refuse more.
+    assert!(input(&limit(i64::MAX as u64)).is_ok());
+    assert_eq!(input(&limit(1 << 63)), Err(InputError::GasLimit(1 << 63)));
     let half = PayloadAttributes { eip1559_params: Some(B64::with_last_byte(1)), ..good.clone() };
     assert!(matches!(input(&half), Err(InputError::Fees(_))));
     let early = PayloadAttributes { timestamp: parent.timestamp, ..good };

@@ -5,7 +5,7 @@ use alloy_consensus::Header;
 use alloy_primitives::{Address, B64, B256, Bytes, Log, U256};
 use opal_evm::l1_fee::{DataSize, fastlz_size};
 use opal_evm::{BlockInput, L1FeeParams, next_base_fee};
-use opal_protocol::extra_data::decode_extra_data_of_fork;
+use opal_protocol::extra_data::{ExtraData, decode_extra_data_of_fork, write_extra_data};
 use opal_protocol::l1_fees::blob_base_fee;
 use opal_protocol::system_config::CONFIG_UPDATE;
 use opal_protocol::{DEPOSIT_TX_TYPE, Hardfork, PayloadAttributes, SystemConfig};
@@ -102,7 +102,18 @@ fn check_l1_cost(case: &Value) {
 
 fn check_base_fee(case: &Value) {
     let fork = fork(&case["fork"]);
-    let extra_data = optional(case, "parent_extra_data").map(parse::<Bytes>);
+    let extra_data = match optional(case, "min_base_fee") {
+        Some(minimum) => Some(write_extra_data(
+            ExtraData {
+                denominator: uint(&case["denominator"]) as u32,
+                elasticity: uint(&case["elasticity"]) as u32,
+                min_base_fee: 0,
+            }
+            .eip1559_params(),
+            Some(uint(minimum)),
+        )),
+        None => optional(case, "parent_extra_data").map(parse::<Bytes>),
+    };
     // A parent without parameters in its extra data is of an earlier fork than Holocene.
     let time = |row: Hardfork| match row <= fork {
         true if row >= Hardfork::Holocene && extra_data.is_none() => Some(2),

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     vectors.folder("fees", fees::check);
     vectors.test("blocks of every fork with recorded witnesses", exec_generated::every_fork);
     vectors.test("a wrong header field is named", exec_generated::wrong_field);
+    vectors.test("blocks in other forms", exec_generated::other_forms);
     vectors.run()
 }
 
@@ -48,7 +49,11 @@ fn spec(config: Value) -> ChainSpec {
 
 /// An OP chain with the base fee parameters in `rollup` (or else those of OP Mainnet), and the
 /// activation times that `time` gives.
-fn op_spec(chain_id: u64, rollup: &Value, time: impl Fn(Hardfork) -> Option<u64>) -> ChainSpec {
+fn op_spec(
+    chain_id: u64,
+    rollup: &Value,
+    mut time: impl FnMut(Hardfork) -> Option<u64>,
+) -> ChainSpec {
     let or = |key: &str, default: u64| optional(rollup, key).map_or(default, uint);
     let mut config = json!({
         "chainId": chain_id,

@@ -30,6 +30,8 @@ mod codes;
 mod error;
 mod import;
 mod segments;
+#[cfg(test)]
+mod sweep_tests;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -11,25 +11,25 @@ use tempfile::TempDir;
 
 use super::*;
 
-const GENESIS: B256 = B256::repeat_byte(7);
+pub(super) const GENESIS: B256 = B256::repeat_byte(7);
 
 /// Numbers that look random and are the same on each run.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 }
 
-fn address(n: u64) -> Address {
+pub(super) fn address(n: u64) -> Address {
     Address::left_padding_from(&n.to_be_bytes())
 }
 
 /// What a block of random changes gives: new balances, code, storage, and accounts that go.
-fn changes(numbers: &mut Numbers, accounts: u64) -> EvmState {
+pub(super) fn changes(numbers: &mut Numbers, accounts: u64) -> EvmState {
     let mut changes = EvmState::default();
     for _ in 0..1 + numbers.next() % 30 {
         let n = numbers.next() % accounts;
@@ -60,7 +60,7 @@ fn changes(numbers: &mut Numbers, accounts: u64) -> EvmState {
 }
 
 /// A few kilobytes a segment, so that there are many.
-fn small() -> StateStoreOptions {
+pub(super) fn small() -> StateStoreOptions {
     StateStoreOptions { segment_bytes: 16 << 10, ..Default::default() }
 }
 
@@ -69,7 +69,7 @@ fn open(dir: &TempDir, committed: Option<Committed>) -> StateStore {
 }
 
 /// Everything that two states say of the same accounts, proofs included.
-fn same(left: &State, right: &State, accounts: u64) {
+pub(super) fn same(left: &State, right: &State, accounts: u64) {
     assert_eq!(left.root(), right.root());
     for n in (0..accounts).step_by(7).chain((0..accounts).step_by(4)) {
         let slots: Vec<B256> = (0..300).step_by(23).map(|n| B256::from(U256::from(n))).collect();

@@ -53,8 +53,9 @@ enum Command {
         /// The newest stored state at or before this block [default: the newest one].
         #[arg(long, value_name = "NUMBER")]
         at: Option<u64>,
-        /// Blocks to write; derivation looks back over about an hour of them when it starts.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        /// Blocks to write: derivation looks back over about an hour of them when it starts, and
+        /// contracts may ask for the hashes of the last 256.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(256..))]
         blocks: u64,
     },
     /// Make a chain's data from a snapshot. Its blocks are verified against each other, its state

@@ -7,7 +7,7 @@ use alloy_genesis::Genesis;
 use alloy_primitives::B256;
 use clap::Args;
 use opal_execution::{
-    Chain, ChainConfig, ChainSpec, DEFAULT_HISTORY, StorageConfig, genesis_block,
+    Chain, ChainConfig, ChainSpec, DEFAULT_HISTORY, History, StorageConfig, genesis_block,
 };
 
 use crate::data_dir::DataDir;
@@ -22,16 +22,10 @@ pub(crate) struct StorageArgs {
     /// Keep the states of all blocks, for queries.
     #[arg(long, env = "OPAL_ARCHIVE", conflicts_with_all = ["prune", "in_memory"])]
     archive: bool,
-    /// Blocks behind the head whose states are kept for queries; a week of blocks every two seconds
-    /// by default. Blocks and receipts are always kept.
-    #[arg(
-        long,
-        env = "OPAL_PRUNE",
-        value_name = "BLOCKS",
-        conflicts_with = "in_memory",
-        default_value_t = DEFAULT_HISTORY
-    )]
-    prune: u64,
+    /// Blocks behind the head whose states are kept for queries [default: those of a week]. Blocks
+    /// and receipts are always kept.
+    #[arg(long, env = "OPAL_PRUNE", value_name = "BLOCKS", conflicts_with = "in_memory")]
+    prune: Option<u64>,
     /// MiB of the state that stay in memory, about.
     #[arg(
         long,
@@ -47,7 +41,7 @@ impl StorageArgs {
     /// In memory whatever the flags are.
     #[cfg(test)]
     pub(crate) const fn memory() -> Self {
-        Self { in_memory: true, archive: false, prune: DEFAULT_HISTORY, state_memory: 512 }
+        Self { in_memory: true, archive: false, prune: None, state_memory: 512 }
     }
 
     /// Opens a chain in its directory below the data directory, or begins it in memory. `check` is
@@ -67,7 +61,11 @@ impl StorageArgs {
         }
         let dir: PathBuf = data.execution(spec.chain_id, hash)?;
         let storage = StorageConfig {
-            history: if self.archive { u64::MAX } else { self.prune },
+            history: match (self.archive, self.prune) {
+                (true, _) => History::All,
+                (false, Some(blocks)) => History::Blocks(blocks),
+                (false, None) => DEFAULT_HISTORY,
+            },
             state_memory: self.state_memory << 20,
             ..StorageConfig::new(dir)
         };

@@ -26,8 +26,8 @@ mod threads;
 
 pub use builder::{BuiltPayload, DaLimits};
 pub use chain::{
-    Chain, ChainConfig, ChainError, ChainEvent, DEFAULT_HISTORY, ImportTimes, StorageConfig,
-    StoredBlock, genesis_block,
+    Chain, ChainConfig, ChainError, ChainEvent, DEFAULT_HISTORY, History, ImportTimes,
+    StorageConfig, StoredBlock, genesis_block,
 };
 pub use disk::database::{Checked, Database, DatabaseStats, Progress};
 pub use disk::seed::seed_chain;

@@ -23,9 +23,19 @@ use crate::disk::{BlockRecord, Disk, DiskError, Forkchoice, Identity, Record, Re
 use crate::rules;
 use crate::state_store::StateStoreOptions;
 
-/// Blocks behind the head whose states are kept if nothing else is said: a week, in which an output
-/// can be challenged, of blocks every two seconds.
-pub const DEFAULT_HISTORY: u64 = 302_400;
+/// Of which blocks the states are kept. States back to the finalized block always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// Of those that are at most so many seconds older than the head.
+    Seconds(u64),
+    /// Of so many behind the head.
+    Blocks(u64),
+    /// Of all.
+    All,
+}
+
+/// What is kept if nothing else is said: a week, in which an output can be challenged.
+pub const DEFAULT_HISTORY: History = History::Seconds(7 * 24 * 60 * 60);
 
 /// How a chain is stored.
 #[derive(Clone, Debug)]
@@ -37,9 +47,9 @@ pub struct StorageConfig {
     /// Bytes of the journal after which a flush begins, however few blocks it holds (default
     /// 64 MiB).
     pub flush_bytes: u64,
-    /// Blocks behind the head whose states can be had, at least (default [`DEFAULT_HISTORY`]);
-    /// `u64::MAX` keeps all. Blocks and receipts are always kept.
-    pub history: u64,
+    /// Which states can be had, at least (default [`DEFAULT_HISTORY`]). Blocks and receipts are
+    /// always kept.
+    pub history: History,
     /// Bytes of the state that stay in memory, about (default 512 MiB).
     pub state_memory: u64,
     /// Blocks that may wait for a flush before changes of the chain do (default 1024).
@@ -117,7 +127,7 @@ impl Chain {
             let identity = Identity { chain_id: spec.chain_id, genesis: genesis.hash };
             let options = StateStoreOptions {
                 memory: storage.state_memory,
-                archive: storage.history == u64::MAX,
+                archive: storage.history == History::All,
                 ..Default::default()
             };
             let genesis = (genesis.header().number, state);
@@ -336,10 +346,14 @@ impl Chain {
         let disk = &durable.disk;
         let Some(last) = blocks.last() else { return Ok(()) };
         let started = std::time::Instant::now();
-        let keep_from = last
-            .number()
-            .saturating_sub(durable.config.history)
-            .min(self.finalized().header().number);
+        let keep_from = match durable.config.history {
+            History::All => 0,
+            History::Blocks(blocks) => last.number().saturating_sub(blocks),
+            History::Seconds(seconds) => {
+                disk.first_since(last.block.header().timestamp.saturating_sub(seconds))?
+            }
+        };
+        let keep_from = keep_from.min(self.finalized().header().number);
         let flushed = disk.write(blocks, state, keep_from)?;
         let written = started.elapsed();
 
@@ -406,6 +420,9 @@ fn forkchoice(labels: &Labels) -> Forkchoice {
     Forkchoice { head: head.hash(), safe: safe.hash(), finalized: finalized.hash() }
 }
 
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod fault_tests;
 #[cfg(test)]
 #[path = "durable_tests.rs"]
 mod tests;

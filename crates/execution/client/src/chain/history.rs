@@ -73,6 +73,15 @@ impl Chain {
             if let Some(state) = self.kept_state(&cursor)? {
                 break state;
             }
+            // No state that could be gone on from: not even its place is looked for.
+            if self
+                .durable
+                .as_ref()
+                .is_some_and(|durable| durable.disk().state_before(cursor.number()).is_none())
+            {
+                let (hash, number) = (block.hash(), block.number());
+                return Err(ChainError::StateUnavailable { hash, number });
+            }
             replay.push(cursor.hash());
             let parent = cursor.parent_hash();
             cursor = self.stored(&parent).ok_or_else(|| self.missing(parent))?;

@@ -26,7 +26,7 @@ use crate::rules;
 use crate::senders::senders;
 use crate::threads::run_jobs;
 use durable::Durable;
-pub use durable::{DEFAULT_HISTORY, StorageConfig};
+pub use durable::{DEFAULT_HISTORY, History, StorageConfig};
 pub use store::StoredBlock;
 use store::{Store, Transition};
 pub use times::ImportTimes;

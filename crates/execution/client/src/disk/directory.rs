@@ -8,7 +8,7 @@ use alloy_primitives::B256;
 use opal_service::files::write_whole;
 
 use super::DiskError;
-use super::file::names;
+use super::file::{make_dir, names};
 
 /// The layout that this code reads and writes. It is raised when an older Opal could not read what
 /// this one writes.
@@ -38,7 +38,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// Locks the directory of a chain, making it if it is not there or empty.
     pub fn open(path: &Path, identity: Identity) -> Result<Self, DiskError> {
-        std::fs::create_dir_all(path).map_err(DiskError::io(path, "create"))?;
+        make_dir(path)?;
         // Before anything is written: a directory with files of others stays as it is.
         if !path.join(IDENTITY).exists() {
             let ours = |name: &String| name == LOCK || name.starts_with(&format!(".{IDENTITY}"));
@@ -80,7 +80,7 @@ impl Directory {
 }
 
 /// Takes the lock, which the system gives back when the process ends, however it ends.
-fn lock(dir: &Path) -> Result<File, DiskError> {
+pub(super) fn lock(dir: &Path) -> Result<File, DiskError> {
     let path = dir.join(LOCK);
     let mut options = OpenOptions::new();
     let mut file = options

@@ -132,6 +132,16 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), DiskError> {
     }
 }
 
+/// Makes a directory and those above it that are not there, so that they last.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), DiskError> {
+    let new: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    std::fs::create_dir_all(dir).map_err(DiskError::io(dir, "create"))?;
+    let parents = new.into_iter().filter_map(Path::parent);
+    parents
+        .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+        .try_for_each(sync_dir)
+}
+
 /// Names of the files in a directory.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>, DiskError> {
     let read = DiskError::io(dir, "read");

@@ -198,7 +198,9 @@ impl Journal {
             }
         };
         let old = std::mem::replace(self, next);
-        delete(&old.file.path)
+        // The new one counts already; whoever is told of an error believes that the old one does.
+        let deleted = delete(&old.file.path);
+        self.note(deleted)
     }
 
     /// Gives the journal up: nothing is promised any more.

@@ -131,3 +131,28 @@ fn beginnings_of_records_in_a_transaction_are_none() {
     assert_eq!(read(&dir).unwrap(), (Vec::new(), Some(B256::repeat_byte(1))));
     assert_eq!(fs::metadata(journal.path()).unwrap().len(), start as u64);
 }
+
+#[test]
+fn a_journal_whose_predecessor_stays_is_not_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(dir.path(), 1, &base(), [block(1)].iter()).unwrap();
+    // Something that cannot be deleted as a file can.
+    let old = dir.path().join(name(1));
+    fs::remove_file(&old).unwrap();
+    fs::create_dir_all(old.join("full")).unwrap();
+    let error = journal.replace(&base(), [block(2)].iter()).unwrap_err().to_string();
+    assert!(error.contains("cannot delete"), "{error}");
+    assert!(matches!(journal.append(&labels(1)), Err(DiskError::Failed(_))));
+    drop(journal);
+    fs::remove_dir_all(old).unwrap();
+    let mut numbers = Vec::new();
+    Journal::open(dir.path(), |record, _| {
+        if let Record::Block(found) = record {
+            numbers.push(found.block.header().number);
+        }
+        Ok(())
+    })
+    .unwrap()
+    .unwrap();
+    assert_eq!(numbers, [2, 2], "the last record stands there twice");
+}

@@ -274,6 +274,21 @@ impl Disk {
         }
     }
 
+    /// Number of the first flushed block that is not older than this time, or of the block after
+    /// the last one.
+    pub fn first_since(&self, timestamp: u64) -> Result<u64, DiskError> {
+        let (mut low, mut high) = (self.first(), self.next());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.header(middle)? {
+                Some((_, header)) if header.timestamp < timestamp => low = middle + 1,
+                // A reorg may have taken it back meanwhile.
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// The flushed block that holds a transaction, and its index there.
     pub fn transaction(&self, hash: &B256) -> Result<Option<(Arc<StoredBlock>, usize)>, DiskError> {
         for Place { number, index } in self.runs.find(hash)? {
@@ -407,7 +422,8 @@ impl Disk {
         self.roots.truncate(last);
         self.segments.publish(blocks);
         lock(&self.cache).clear();
-        self.segments.cut(blocks)?;
-        self.runs.delete_unused()
+        // The journal has gone back by now; a caller who does not go back with it must not go on.
+        let cut = self.segments.cut(blocks).and_then(|()| self.runs.delete_unused());
+        cut.inspect_err(|error| self.fail(error))
     }
 }

@@ -24,8 +24,8 @@ use opal_protocol::{BlockId, Receipt};
 
 use super::codec::{self, Parts};
 use super::database::Database;
-use super::directory::Directory;
-use super::file::sync_dir;
+use super::directory::{Directory, lock};
+use super::file::{make_dir, sync_dir};
 use super::journal::Journal;
 use super::record::Base;
 use super::roots::Roots;
@@ -351,10 +351,14 @@ pub fn import_snapshot(
         return Err(reader.wrong(format!("it is of block {} {}", head.number, head.hash)));
     }
     let parent = dir.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(DiskError::io(parent, "create"))?;
+    make_dir(parent)?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let partial = parent.join(format!(".{name}.import"));
-    remove(&partial)?;
+    if partial.exists() {
+        // What an interrupted import has left, or where another one is at work.
+        let _lock = lock(&partial)?;
+        remove(&partial)?;
+    }
     let result = read_snapshot(&mut reader, &head, &partial, progress).and_then(|end| {
         fs::rename(&partial, dir).map_err(DiskError::io(dir, "create"))?;
         sync_dir(parent)?;

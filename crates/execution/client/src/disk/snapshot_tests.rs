@@ -121,3 +121,20 @@ fn numbers_that_no_chain_has_are_refused() {
     let error = import(&dir, &pieces).unwrap_err();
     assert!(error.to_string().contains("length that it says"), "{error}");
 }
+
+#[test]
+fn what_is_left_of_an_import_goes_and_one_at_work_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pieces, _) = snapshot_pieces(&dir);
+    let partial = dir.path().join(".imported.import");
+    let identity = Identity { chain_id: 1, genesis: B256::ZERO };
+    let other = Directory::open(&partial, identity).unwrap();
+    let error = import(&dir, &pieces).unwrap_err();
+    assert!(matches!(error, DiskError::InUse { .. }), "{error}");
+    assert!(partial.join("IDENTITY").exists());
+    // It ended without a word.
+    drop(other);
+    let data = import(&dir, &pieces).unwrap();
+    assert!(!partial.exists());
+    Database::open(&data).unwrap().check(&mut |_| {}).unwrap();
+}

@@ -2,6 +2,7 @@
 //! chain has which keeps all in memory.
 
 use super::*;
+use crate::History;
 use crate::testing::l2_engine_with;
 
 const BLOCKS: u64 = 96;
@@ -29,7 +30,7 @@ async fn old_blocks_are_traced_as_far_as_states_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let engine = l2_engine_with(dir.path(), |_, storage| {
             storage.flush_blocks = 2;
-            storage.history = if archive { u64::MAX } else { KEPT };
+            storage.history = if archive { History::All } else { History::Blocks(KEPT) };
         })
         .unwrap();
         let (memory, oracle) = l2();

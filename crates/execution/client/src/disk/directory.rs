@@ -32,7 +32,19 @@ pub(crate) struct Directory {
     pub path: PathBuf,
     pub identity: Identity,
     /// Holds the lock until it is dropped.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock on a directory, which goes with this value.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that was just forked off has it, too, until it
+        // runs its own program. What fails here is left to that.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Directory {
@@ -80,7 +92,7 @@ impl Directory {
 }
 
 /// Takes the lock, which the system gives back when the process ends, however it ends.
-pub(super) fn lock(dir: &Path) -> Result<File, DiskError> {
+pub(super) fn lock(dir: &Path) -> Result<Lock, DiskError> {
     let path = dir.join(LOCK);
     let mut options = OpenOptions::new();
     let mut file = options
@@ -108,7 +120,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, DiskError> {
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(note.as_bytes()))
         .map_err(DiskError::io(&path, "write"))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn read_identity(path: &Path) -> Result<Identity, DiskError> {
@@ -135,4 +147,22 @@ fn read_identity(path: &Path) -> Result<Identity, DiskError> {
 
 fn foreign(path: &Path) -> DiskError {
     DiskError::Foreign { path: path.to_owned(), reason: "it is no identity file of Opal".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_lock_is_given_back_though_a_forked_process_has_the_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        assert!(matches!(lock(dir.path()), Err(DiskError::InUse { .. })));
+        // What a fork does.
+        let copy = first.0.try_clone().unwrap();
+        drop(first);
+        lock(dir.path()).unwrap();
+        drop(copy);
+    }
 }

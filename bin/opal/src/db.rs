@@ -42,9 +42,13 @@ impl Place {
 enum Command {
     /// Print sizes, heads and what history there is.
     Stats,
-    /// Read everything and verify it: checksums, links between blocks, the index, and the state of
-    /// the head by its root.
-    Check,
+    /// Read everything and verify it: checksums, links between blocks, the index, and the newest
+    /// stored state by its root.
+    Check {
+        /// Verify the older stored states, too: with a long history that takes many times as long.
+        #[arg(long)]
+        history: bool,
+    },
     /// Write the newest blocks and the whole state after the last of them into one file, from which
     /// others can start.
     Export {
@@ -91,7 +95,7 @@ pub(crate) async fn run(args: DbArgs) -> eyre::Result<()> {
                 let path = path()?;
                 print_stats(&path, &Database::open(&path)?.stats()?);
             }
-            Command::Check => check(&Database::open(&path()?)?)?,
+            Command::Check { history } => check(&Database::open(&path()?)?, history)?,
             Command::Export { file, at, blocks } => {
                 let mut progress = Progress::new();
                 let database = Database::open(&path()?)?;
@@ -176,17 +180,22 @@ fn size(bytes: u64) -> String {
     shown
 }
 
-fn check(database: &Database) -> eyre::Result<()> {
+fn check(database: &Database, history: bool) -> eyre::Result<()> {
     let mut progress = Progress::new();
-    let checked = database.check(&mut |at| match at {
+    let mut tell = |at| match at {
         At::Blocks(done, total) => progress.tell("blocks", done, Some(total)),
         At::StateNodes(done) => progress.tell("nodes of the state", done, None),
-    })?;
+    };
+    let checked = database.check(&mut tell)?;
     print(&format!(
         "{} blocks with {} transactions, {} entries of the index and {} nodes of the newest stored \
          state are sound",
         checked.blocks, checked.transactions, checked.entries, checked.state_nodes
     ));
+    if history {
+        let nodes = database.check_history(&mut tell)?;
+        print(&format!("{nodes} nodes of older stored states are sound"));
+    }
     Ok(())
 }
 

@@ -183,7 +183,7 @@ fn main() {
         );
     }
     let begin = Instant::now();
-    let nodes = store.check(&root, &mut |_| {}).unwrap();
+    let nodes = store.check(&root, None, &mut |_| {}).unwrap();
     println!("{nodes} nodes checked in {:.1} s", begin.elapsed().as_secs_f64());
     println!("{:?}", store.stats().unwrap());
 }

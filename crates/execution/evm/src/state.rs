@@ -189,12 +189,17 @@ impl State {
     }
 
     /// Hashes every node of the state again and reads every code, and calls `progress` for each
-    /// node.
+    /// node. What `known`, a state of the same file set, shares with this one was checked before and
+    /// is left out.
     ///
     /// # Errors
     /// When something is damaged or missing.
-    pub fn check(&self, progress: &mut dyn FnMut()) -> Result<(), StateError> {
-        self.accounts.check(&*self.source, progress)
+    pub fn check(
+        &self,
+        known: Option<&Self>,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), StateError> {
+        self.accounts.check(known.map(|known| &known.accounts), &*self.source, progress)
     }
 
     /// Calls `visit` for each account in the order of hashed addresses, beginning at `from`.

@@ -159,7 +159,9 @@ fn a_reorg_below_what_is_flushed_lasts_and_can_be_undone() {
     let engine = l2_engine_in(dir.path()).unwrap();
     assert_whole(&engine, &old);
     close(engine);
-    Database::open(dir.path()).unwrap().check(&mut |_| {}).unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    database.check(&mut |_| {}).unwrap();
+    assert!(database.check_history(&mut |_| {}).unwrap() > 0);
 }
 
 #[test]

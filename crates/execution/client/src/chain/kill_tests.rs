@@ -235,7 +235,9 @@ fn verify(dir: &Path, promised: &mut Promised) {
     }
     chain.wait_for_flush();
     drop(engine);
-    Database::open(dir).unwrap().check(&mut |_| {}).unwrap();
+    let database = Database::open(dir).unwrap();
+    database.check(&mut |_| {}).unwrap();
+    database.check_history(&mut |_| {}).unwrap();
 }
 
 /// Rounds that are asked for.

@@ -190,7 +190,23 @@ impl Database {
         }
         let Some(newest) = roots.last() else { return Ok(0) };
         let told = &mut |nodes| progress(Progress::StateNodes(nodes));
-        Ok(self.disk.states.check(&state_root(newest), told)?)
+        Ok(self.disk.states.check(&state_root(newest), None, told)?)
+    }
+
+    /// Verifies the older stored states, too, as [`check`](Self::check) does the newest one: what
+    /// each has that the next one has not. Gives how many nodes that were.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check_history(&self, progress: &mut dyn FnMut(Progress)) -> Result<u64, DiskError> {
+        let roots = self.disk.roots.read(<[_]>::to_vec);
+        let mut checked = 0;
+        for pair in roots.windows(2).rev() {
+            let [root, newer] = [state_root(&pair[0]), state_root(&pair[1])];
+            let told = &mut |nodes| progress(Progress::StateNodes(checked + nodes));
+            checked += self.disk.states.check(&root, Some(&newer), told)?;
+        }
+        Ok(checked)
     }
 
     /// The labels must name blocks that are here and connected.

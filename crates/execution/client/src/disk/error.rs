@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::state_store::StoreError;
+use crate::state_store::{StoreError, advice};
 
 /// A fault of the data directory or of the disk below it; never one of a block.
 #[derive(Debug, thiserror::Error)]
@@ -100,19 +100,5 @@ impl DiskError {
 
     pub(crate) fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), offset, reason: reason.into() }
-    }
-}
-
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free space on the disk and start again, nothing that was promised is lost"
-        }
-        io::ErrorKind::FileTooLarge => {
-            "; the system limits the size of files (ulimit -f): raise that and start again"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
-        io::ErrorKind::PermissionDenied => "; the directory must be this user's and writable",
-        _ => "",
     }
 }

@@ -9,7 +9,7 @@ use opal_evm::StateError;
 pub enum StoreError {
     /// The system refused: no space, no permission, a broken disk. Nothing is lost that was
     /// synced; what could not be written is written by the next append.
-    #[error("{}: {error}", file.display())]
+    #[error("cannot use {}: {error}{}", file.display(), advice(error))]
     Io {
         /// File or directory.
         file: PathBuf,
@@ -71,5 +71,36 @@ impl StoreError {
     pub(super) fn io(file: &Path) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_owned();
         move |error| Self::Io { file, error }
+    }
+}
+
+/// What to do about an error of the system, as the end of a sentence.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space on the disk and start again, nothing that was promised is lost"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; the system limits the size of files (ulimit -f): raise that and start again"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; the file system is mounted read-only",
+        io::ErrorKind::PermissionDenied => "; the directory must be this user's and writable",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_what_to_do() {
+        for (kind, words) in [
+            (io::ErrorKind::StorageFull, "free space on the disk"),
+            (io::ErrorKind::FileTooLarge, "limits the size of files"),
+        ] {
+            let error = StoreError::io(Path::new("nodes-000001"))(kind.into()).to_string();
+            assert!(error.contains("nodes-000001") && error.contains(words), "{error}");
+        }
     }
 }

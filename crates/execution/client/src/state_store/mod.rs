@@ -49,6 +49,7 @@ use opal_evm::{Place, Record, State, StateError, TrieSink, TrieSource};
 use crate::threads::run_jobs;
 use codes::{CodeWriter, Codes};
 pub use error::StoreError;
+pub(crate) use error::advice;
 pub use import::Importer;
 use segments::{HEADER, Location, MAX_RECORD, MAX_SEGMENT, Segments};
 use tend::Tending;
@@ -461,17 +462,20 @@ impl StateStore {
     }
 
     /// Hashes every node of a state again and reads every code; `progress` is called with the
-    /// number of nodes seen so far.
+    /// number of nodes seen so far. What the state shares with `known`, which was checked before, is
+    /// left out.
     ///
     /// # Errors
     /// When something is damaged or missing: which file, and where.
     pub fn check(
         &self,
         root: &StateRoot,
+        known: Option<&StateRoot>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, StoreError> {
+        let known = known.map(|known| self.state(known)).transpose()?;
         let mut nodes = 0;
-        self.state(root)?.check(&mut || {
+        self.state(root)?.check(known.as_ref(), &mut || {
             nodes += 1;
             progress(nodes);
         })?;

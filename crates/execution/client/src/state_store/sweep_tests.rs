@@ -147,7 +147,7 @@ fn run(seed: u64, budget: u64, seen: &mut Seen) {
     kept.push(Kept { root: last.root, state, naive });
     store.sync().unwrap();
     for Kept { root, .. } in &kept {
-        store.check(root, &mut |_| {}).unwrap();
+        store.check(root, None, &mut |_| {}).unwrap();
     }
     drop(store);
     let store = StateStore::open(dir.path(), GENESIS, Some(last.committed), small()).unwrap();

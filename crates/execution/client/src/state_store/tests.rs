@@ -112,7 +112,7 @@ fn every_root_that_was_appended_gives_its_proofs_after_reopening() {
     for (root, _, memory) in &kept {
         let state = store.state(root).unwrap();
         same(&state, memory, 400);
-        assert!(store.check(root, &mut |_| {}).unwrap() > 10);
+        assert!(store.check(root, None, &mut |_| {}).unwrap() > 10);
     }
     // A branch off an old state.
     let (root, _, memory) = &kept[3];
@@ -164,7 +164,7 @@ fn after_a_cut_anywhere_the_store_opens_at_what_was_committed_or_says_that_it_is
         }
         let store = open(&dir, Some(middle.committed));
         same(&store.state(&middle.root).unwrap(), &middle.state, 300);
-        store.check(&middle.root, &mut |_| {}).unwrap();
+        store.check(&middle.root, None, &mut |_| {}).unwrap();
         let cut = chain[11].root;
         store.state(&cut).unwrap_err();
     }
@@ -200,7 +200,7 @@ fn damage_is_found_and_said_to_be_where_it_is() {
         bytes[at] ^= 1 << (numbers.next() % 8);
         std::fs::write(&path, bytes).unwrap();
         let store = open(&dir, Some(last.committed));
-        match store.check(&last.root, &mut |_| {}) {
+        match store.check(&last.root, None, &mut |_| {}) {
             // An old version of a node that this state does not have any more.
             Ok(_) => {}
             Err(StoreError::State(StateError::Damaged { file, offset, .. })) => {
@@ -213,6 +213,51 @@ fn damage_is_found_and_said_to_be_where_it_is() {
         }
     }
     assert!(found > 5, "only {found}");
+}
+
+#[test]
+fn no_damage_is_missed_when_every_root_is_checked() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir, None);
+    let mut roots: Vec<StateRoot> = Vec::new();
+    let mut numbers = Numbers(8);
+    let mut state = store.append(&State::default()).unwrap().state;
+    let mut committed = None;
+    for _ in 0..12 {
+        // With moved nodes among them, which have two places.
+        state = store.tend(state.apply(changes(&mut numbers, 300)).unwrap()).unwrap();
+        let persisted = store.append(&state).unwrap();
+        roots.push(persisted.root);
+        committed = Some(persisted.committed);
+    }
+    let all = |store: &StateStore| -> Result<u64, StoreError> {
+        let mut newer = None;
+        let mut nodes = 0;
+        for root in roots.iter().rev() {
+            nodes += store.check(root, newer, &mut |_| {})?;
+            newer = Some(root);
+        }
+        Ok(nodes)
+    };
+    // Each node once, and not the whole state for each root.
+    let whole: u64 = roots.iter().map(|r| store.check(r, None, &mut |_| {}).unwrap()).sum();
+    assert!(all(&store).unwrap() < whole / 2);
+    drop((store, state));
+    let last = committed.unwrap();
+    for round in 0..60 {
+        let dir = copy(&dir);
+        let segment = 1 + numbers.next() as u32 % last.segment;
+        let path = dir.path().join(format!("nodes-{segment:06}"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        if bytes.len() == HEADER as usize {
+            continue;
+        }
+        let at = HEADER as usize + numbers.next() as usize % (bytes.len() - HEADER as usize);
+        bytes[at] ^= 1 << (numbers.next() % 8);
+        std::fs::write(&path, bytes).unwrap();
+        let error = all(&open(&dir, committed)).unwrap_err().to_string();
+        assert!(error.contains(&*path.to_string_lossy()), "{round}: {error}");
+    }
 }
 
 #[test]
@@ -302,7 +347,7 @@ fn old_segments_are_emptied_and_deleted() {
     let committed = store.append(&state).unwrap().committed;
     for (root, memory) in &roots {
         same(&store.state(root).unwrap(), memory, 500);
-        store.check(root, &mut |_| {}).unwrap();
+        store.check(root, None, &mut |_| {}).unwrap();
     }
     // What the state takes in a store that never held anything else.
     let fresh = TempDir::new().unwrap();

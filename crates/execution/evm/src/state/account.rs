@@ -161,11 +161,17 @@ impl Leaf for Account {
         Ok(Self { storage: self.storage.detached()?, ..self.clone() })
     }
 
-    fn check(&self, source: &dyn TrieSource, progress: &mut dyn FnMut()) -> Result<(), StateError> {
-        if self.code.is_none() && self.code_hash != KECCAK256_EMPTY {
+    fn check(
+        &self,
+        known: Option<&Self>,
+        source: &dyn TrieSource,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), StateError> {
+        let has_code = self.code.is_none() && self.code_hash != KECCAK256_EMPTY;
+        if has_code && known.is_none_or(|known| known.code_hash != self.code_hash) {
             source.code(&self.code_hash)?.ok_or(StateError::MissingCode(self.code_hash))?;
         }
-        self.storage.check(source, progress)
+        self.storage.check(known.map(|known| &known.storage), source, progress)
     }
 }
 

@@ -112,12 +112,14 @@ pub trait Leaf: Clone + Send + Sync {
         Ok(self.clone())
     }
 
-    /// Hashes again what the value refers to, and tells of each node.
+    /// Hashes again what the value refers to, and tells of each node. What `known` refers to was
+    /// checked before.
     ///
     /// # Errors
     /// When a hash is wrong or something is missing.
     fn check(
         &self,
+        _known: Option<&Self>,
         _source: &dyn TrieSource,
         _progress: &mut dyn FnMut(),
     ) -> Result<(), StateError> {
@@ -306,18 +308,22 @@ impl<V: Leaf> Trie<V> {
         }
     }
 
-    /// Hashes every node again, fetching what is not in memory, and tells of each.
+    /// Hashes every node again, fetching what is not in memory, and tells of each. Nodes that
+    /// `known`, a trie of the same file set, has at the same places were checked before and are left
+    /// out.
     ///
     /// # Errors
     /// When a hash is wrong or a node is missing.
     pub fn check(
         &self,
+        known: Option<&Self>,
         source: &dyn TrieSource,
         progress: &mut dyn FnMut(),
     ) -> Result<(), StateError> {
+        let known = known.and_then(|known| known.root.as_deref());
         match &self.root {
             None => Ok(()),
-            Some(root) => node::check(root, 0, source, progress),
+            Some(root) => node::check(root, known, 0, source, progress),
         }
     }
 }

@@ -463,9 +463,10 @@ pub(super) fn full_key(path: &Nibbles) -> Result<B256, StateError> {
 }
 
 /// Hashes everything below a node again and compares; `progress` is told of each node, by its
-/// depth, and of each value.
+/// depth, and of each value. What `known` has at the same place was checked before and is left out.
 pub(super) fn check<V: Leaf>(
     node: &Node<V>,
+    known: Option<&Node<V>>,
     depth: usize,
     source: &dyn TrieSource,
     progress: &mut dyn FnMut(),
@@ -481,6 +482,13 @@ pub(super) fn check<V: Leaf>(
     if depth > 64 {
         return Err(INVALID);
     }
+    let position = node.place().position;
+    let same = |known: &&Node<V>| {
+        position != 0 && known.place().position == position && known.reference == node.reference
+    };
+    if known.as_ref().is_some_and(same) {
+        return Ok(());
+    }
     let kind = node.glance(source)?;
     let mut rlp = Vec::new();
     rlp::encode(&kind, &mut rlp)?;
@@ -488,15 +496,33 @@ pub(super) fn check<V: Leaf>(
         return Err(StateError::WrongHash(hash));
     }
     progress();
-    match &*kind {
-        Kind::Unresolved(_) => Err(INVALID),
-        Kind::Leaf(leaf) => leaf.value.check(source, progress),
-        Kind::Extension(extension) => {
-            check(&extension.child, depth + extension.path.len(), source, progress)
+    let known = known.map(|known| known.glance(source)).transpose()?;
+    match (&*kind, known.as_deref()) {
+        (Kind::Unresolved(_), _) => Err(INVALID),
+        (Kind::Leaf(leaf), known) => {
+            let known = match known {
+                Some(Kind::Leaf(known)) if known.path == leaf.path => Some(&known.value),
+                _ => None,
+            };
+            leaf.value.check(known, source, progress)
         }
-        Kind::Branch(children) => children
-            .iter()
-            .flatten()
-            .try_for_each(|child| check(child, depth + 1, source, progress)),
+        (Kind::Extension(extension), known) => {
+            let known = match known {
+                Some(Kind::Extension(known)) if known.path == extension.path => Some(&*known.child),
+                _ => None,
+            };
+            check(&extension.child, known, depth + extension.path.len(), source, progress)
+        }
+        (Kind::Branch(children), known) => {
+            for (index, child) in children.iter().enumerate() {
+                let Some(child) = child else { continue };
+                let known = match known {
+                    Some(Kind::Branch(known)) => known[index].as_deref(),
+                    _ => None,
+                };
+                check(child, known, depth + 1, source, progress)?;
+            }
+            Ok(())
+        }
     }
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use alloy_primitives::B256;
 use opal_protocol::{PayloadAttributes, SealedBlock};
 
-use crate::testing::{extend, l2_attributes, l2_engine_in, minting_deposit, set_head, transfer};
-use crate::{Database, ForkchoiceState, LocalEngine};
+use crate::testing::{extend, l2_attributes, l2_engine_with, minting_deposit, set_head, transfer};
+use crate::{ChainError, Database, ForkchoiceState, History, LocalEngine};
 
 const DIR: &str = "OPAL_KILL_TEST_DIR";
 const CHILD: &str = "chain::kill_tests::builds_until_it_is_killed";
@@ -26,6 +26,11 @@ const BUDGET: Duration = Duration::from_secs(15);
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").and_then(|()| out.flush()).unwrap();
+}
+
+/// A chain that keeps few states, so that lists of them are written anew.
+fn engine_in(dir: &Path) -> Result<LocalEngine, ChainError> {
+    l2_engine_with(dir, |_, storage| storage.history = History::Blocks(10))
 }
 
 fn grow(engine: &LocalEngine, n: u64) -> SealedBlock {
@@ -47,7 +52,7 @@ fn grow(engine: &LocalEngine, n: u64) -> SealedBlock {
 #[ignore = "run by kill_nine_loses_nothing_that_was_promised"]
 fn builds_until_it_is_killed() {
     let Some(dir) = std::env::var_os(DIR) else { return };
-    let engine = match l2_engine_in(Path::new(&dir)) {
+    let engine = match engine_in(Path::new(&dir)) {
         Ok(engine) => engine,
         Err(error) => return say(&format!("refused {error}")),
     };
@@ -195,7 +200,7 @@ fn run_limited(dir: &Path, kib: u32, promised: &mut Promised) {
 
 /// Opens the directory and compares. What is found is known from then on, as if it had been promised.
 fn verify(dir: &Path, promised: &mut Promised) {
-    let engine = l2_engine_in(dir).unwrap();
+    let engine = engine_in(dir).unwrap();
     let chain = engine.chain();
     let head = engine.head();
     if let Some((number, hash)) = promised.head {

@@ -211,13 +211,13 @@ impl Store {
     }
 
     pub fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
-        match self.transactions.get(hash) {
+        let found = match self.transactions.get(hash) {
             Some((block, index)) => Some((self.block(block)?, *index as usize)),
-            // Of a block that has left the chain the disk may still speak until the next flush.
-            None => self
-                .on_disk(|disk| disk.transaction(hash))
-                .filter(|(block, _)| self.is_canonical(block)),
-        }
+            None => self.on_disk(|disk| disk.transaction(hash)),
+        };
+        // Of a block that has left the chain the disk may still speak until the next flush, and
+        // memory if too many left at once.
+        found.filter(|(block, _)| self.is_canonical(block))
     }
 
     /// Hash of the ancestor of `from` (itself included) at this height.

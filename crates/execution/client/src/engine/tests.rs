@@ -298,3 +298,23 @@ fn an_l1_block_is_built_no_longer_than_osaka_allows() {
     assert!(transactions > 0 && size <= 8_388_608, "{transactions}: {size}");
     assert!(verifier.new_payload(&block).unwrap().is_valid());
 }
+
+#[test]
+fn transactions_of_blocks_that_left_in_great_number_are_in_no_block() {
+    let chain = l2_chain_with(|config| config.max_fork_blocks = 2);
+    let engine = LocalEngine::new(chain);
+    let mut blocks = vec![engine.head()];
+    for nonce in 0..6 {
+        blocks.push(extend(&engine, l2_attributes(&engine.head(), &[transfer(0, nonce, GWEI)])));
+    }
+    let find = |n: usize| {
+        let hash = blocks[n].block.body.transactions[1].tx_hash();
+        engine.chain().transaction(&hash).map(|(block, _)| block.block.hash)
+    };
+    assert_eq!(find(3), Some(blocks[3].hash));
+    set_head(&engine, blocks[1].hash);
+    assert_eq!(find(1), Some(blocks[1].hash));
+    for number in 2..=6 {
+        assert_eq!(find(number), None, "{number}");
+    }
+}

@@ -111,7 +111,7 @@ impl Model {
                 self.commit();
                 if let Some((trie, root)) = self.snapshot.take() {
                     assert_eq!(trie.root(), Some(root));
-                    trie.check(&self.store, &mut || ()).unwrap();
+                    trie.check(None, &self.store, &mut || ()).unwrap();
                 }
                 self.snapshot = Some((self.trie.clone(), self.trie.root().unwrap()));
             }
@@ -182,7 +182,7 @@ impl Model {
         });
         assert_eq!(walked, Ok(()));
         assert_eq!(seen, self.values);
-        shown.check(&witness, &mut || ()).unwrap();
+        shown.check(None, &witness, &mut || ()).unwrap();
         if root != EMPTY_ROOT_HASH {
             let unknown = Trie::<U256>::from_root(root);
             let missing = unknown.get(&B256::ZERO, &NoSource, |_| ());

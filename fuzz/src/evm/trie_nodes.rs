@@ -79,7 +79,7 @@ fn examine<V: Leaf>(trie: &Trie<V>, keys: &[B256], source: &Hostile, value: V) {
     let mut changes: Vec<_> = sorted.into_iter().map(|key| (key, Some(value.clone()))).collect();
     let _ = trie.clone().update(&mut changes, source, opal_evm::trie::jobs::one_by_one);
     source.begin();
-    let _ = trie.check(source, &mut || ());
+    let _ = trie.check(None, source, &mut || ());
 }
 
 /// Addresses lead to keys that nobody can choose, so only the first levels are met.
@@ -109,7 +109,7 @@ fn state(state: State, source: &Hostile) {
         });
     }
     source.begin();
-    let _ = state.check(&mut || ());
+    let _ = state.check(None, &mut || ());
     let _ = state.evacuated(2, 1_000);
 }
 

@@ -40,8 +40,13 @@ pub struct PayloadAttributes {
     /// chain's defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eip1559_params: Option<B64>,
-    /// From Jovian on: lowest base fee, in wei.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "alloy_serde::quantity::opt")]
+    /// From Jovian on: lowest base fee, in wei. The specification calls it a quantity; op-node,
+    /// op-geth and op-reth have a JSON number here, and take nothing else. Both are read.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "alloy_serde::quantity::opt::deserialize"
+    )]
     pub min_base_fee: Option<u64>,
 }
 
@@ -64,4 +69,29 @@ pub struct AttributesWithParent {
     /// Whether the block closes its batch: from Holocene on each derived block does; before, the
     /// safe head may advance only when the last block of a span batch was applied.
     pub concluding: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_least_base_fee_is_a_number_as_other_clients_have_it() {
+        let attributes = PayloadAttributes { min_base_fee: Some(5), ..Default::default() };
+        let mut json = serde_json::to_value(&attributes).unwrap();
+        assert_eq!(json["minBaseFee"], 5);
+        for (value, read) in [
+            (serde_json::json!(5), Some(5)),
+            (serde_json::json!("0x5"), Some(5)),
+            (serde_json::json!(u64::MAX), Some(u64::MAX)),
+            (serde_json::json!(null), None),
+        ] {
+            json["minBaseFee"] = value;
+            let attributes: PayloadAttributes = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(attributes.min_base_fee, read);
+        }
+        json.as_object_mut().unwrap().remove("minBaseFee");
+        assert_eq!(serde_json::from_value::<PayloadAttributes>(json).unwrap().min_base_fee, None);
+    }
 }

@@ -5,20 +5,22 @@
 use std::sync::Arc;
 
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B64, B256, TxKind, U256};
+use alloy_primitives::{B64, B256, Bytes, TxKind, U256};
 use jsonrpsee::RpcModule;
 use jsonrpsee::types::ErrorObjectOwned;
 use opal_execution::{Chain, ForkchoiceState, LocalEngine, PayloadId, PayloadStatus};
 use opal_governance::{DevAccounts, Intent, TEST_MNEMONIC, devnet_genesis};
 use opal_protocol::{
-    DepositTransaction, Hardfork, PayloadAttributes, RollupConfig, SealedBlock, predeploys,
+    DepositTransaction, Hardfork, L2BlockRef, PayloadAttributes, RollupConfig, SealedBlock,
+    predeploys,
 };
 use opal_service::jwt::JwtSecret;
 use opal_service::rpc_server::RpcEndpoint;
 use opal_service::{RpcHandle, RpcServerConfig};
 use serde_json::{Value, json};
 
-use super::{BlockAt, Engine, EngineError, HttpEngine, HttpEngineError};
+use super::{BlockAt, BuildError, Engine, EngineError, HttpEngine, HttpEngineError, build};
+use crate::forkchoice::Heads;
 
 const TIME: u64 = 1_700_000_000;
 
@@ -229,9 +231,7 @@ fn scripted(answers: &'static [(&'static str, Result<&'static str, i32>)]) -> Rp
         module
             .register_method(method, move |_, _, _| match answer {
                 Ok(json) => Ok(serde_json::from_str::<Value>(json).unwrap()),
-                Err(code) => {
-                    Err(ErrorObjectOwned::owned(*code, "safe block not found", None::<()>))
-                }
+                Err(code) => Err(ErrorObjectOwned::owned(*code, "Unknown block", None::<()>)),
             })
             .unwrap();
     }
@@ -290,6 +290,40 @@ async fn clients_differ_and_are_understood() {
     assert_eq!(engine.block(BlockAt::Hash(hash)).unwrap(), None);
     let error = engine.block(BlockAt::Latest).unwrap_err();
     assert!(matches!(error, EngineError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_without_a_forced_transaction_tells_of_bad_attributes() {
+    let (_server, engine) = scripted_engine(&[
+        (
+            "engine_forkchoiceUpdatedV3",
+            Ok(r#"{"payloadStatus":{"status":"VALID"},"payloadId":"0x0300000000000000"}"#),
+        ),
+        ("engine_getPayloadV4", Err(-38005)),
+        ("engine_newPayloadV4", Ok(r#"{"status":"VALID"}"#)),
+    ])
+    .await;
+    let (config, local) = config(Hardfork::Karst);
+    let genesis = local.head();
+    let head = L2BlockRef { hash: genesis.hash, ..Default::default() };
+    let heads = Heads { unsafe_head: head, safe: head, finalized: head };
+    let wish = attributes(&config, &genesis);
+    let build = |transactions: Vec<Bytes>, no_tx_pool| {
+        let transactions = Some(transactions);
+        let wish = PayloadAttributes { transactions, no_tx_pool, ..wish.clone() };
+        build(&engine, &heads, genesis.hash, wish)
+    };
+    let deposits = wish.transactions.clone().unwrap();
+    assert!(build(deposits.clone(), true).is_ok());
+    let more = [deposits.clone(), vec![[2, 0xc0].into()]].concat();
+    for wrong in [more, vec![[2, 0xc0].into()]] {
+        let error = build(wrong, true).unwrap_err();
+        let invalid = matches!(error, BuildError::Engine(EngineError::InvalidAttributes(_)));
+        assert!(invalid, "{error}");
+    }
+    let error = build(Vec::new(), true).unwrap_err();
+    assert!(matches!(error, BuildError::NotImported(_)), "{error}");
+    assert!(build(Vec::new(), false).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

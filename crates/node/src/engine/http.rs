@@ -428,7 +428,9 @@ impl Engine for HttpEngine {
             // Geth's and others' ways to say that they have no such label yet.
             Err(CallError::Rpc { text, .. })
                 if matches!(at, BlockAt::Safe | BlockAt::Finalized)
-                    && (text.contains("not found") || text.contains("unknown block")) =>
+                    && ["not found", "unknown block"]
+                        .iter()
+                        .any(|word| text.to_ascii_lowercase().contains(word)) =>
             {
                 return Ok(None);
             }

@@ -15,9 +15,11 @@ mod local;
 
 use std::fmt::Debug;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes, keccak256};
 use opal_execution::{ForkchoiceState, ForkchoiceUpdated, OutputV0, PayloadId, PayloadStatus};
-use opal_protocol::{L2BlockRef, PayloadAttributes, RollupConfig, SealedBlock, l2_block_ref};
+use opal_protocol::{
+    L2BlockRef, PayloadAttributes, RollupConfig, SealedBlock, TxEnvelope, l2_block_ref,
+};
 
 pub use http::{HttpEngine, HttpEngineError};
 
@@ -144,9 +146,11 @@ pub(crate) fn build(
     attributes: PayloadAttributes,
 ) -> Result<SealedBlock, BuildError> {
     let timestamp = attributes.timestamp;
+    let (forced, only) = (attributes.transactions.clone(), attributes.no_tx_pool);
     let id = update(engine, heads, parent, Some(attributes))?
         .ok_or_else(|| BuildError::NotImported("no building job was started".to_owned()))?;
     let block = engine.get_payload(id, timestamp)?;
+    check_forced(&block, &forced.unwrap_or_default(), only)?;
     match engine.new_payload(&block)? {
         PayloadStatus::Valid { .. } => Ok(block),
         PayloadStatus::Invalid { error, .. } => Err(BuildError::NotImported(error)),
@@ -155,6 +159,24 @@ pub(crate) fn build(
             Err(EngineError::Lost(text).into())
         }
     }
+}
+
+/// Whether a block opens with the transactions that it must, and, with `only`, has no other.
+/// op-reth leaves those out that it can't execute, where others refuse the attributes; the block
+/// would then be another than that of the chain.
+fn check_forced(block: &SealedBlock, forced: &[Bytes], only: bool) -> Result<(), BuildError> {
+    let built = &block.block.body.transactions;
+    let same = |(wanted, tx): (&Bytes, &TxEnvelope)| tx.tx_hash() == keccak256(wanted);
+    let first_other = forced.iter().zip(built).position(|pair| !same(pair));
+    if let Some(index) = first_other.or((built.len() < forced.len()).then_some(built.len())) {
+        let text = format!("the engine left out transaction {index}, which must be in the block");
+        return Err(EngineError::InvalidAttributes(text).into());
+    }
+    if only && built.len() > forced.len() {
+        let text = "it has transactions of the pool, which it must not have".to_owned();
+        return Err(BuildError::NotImported(text));
+    }
+    Ok(())
 }
 
 fn update(

@@ -6,6 +6,7 @@
 //!                │ none is free        │ each within `patience`; an answer without a longer pause
 //!                └──► 429, closed      └──► too late: closed
 //! ```
+//! What WebSockets hold: [`crate::backlog`].
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -13,7 +14,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -28,6 +29,7 @@ use tokio::time::{Sleep, sleep};
 use tower::Service;
 use tracing::{debug, warn};
 
+use crate::backlog::{Backlog, Memory};
 use crate::trouble::Trouble;
 
 const TARGET: &str = "opal::rpc";
@@ -40,7 +42,7 @@ const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\
     content-type: text/plain\r\ncontent-length: 45\r\n\r\n\
     Too many connections. Please try again later.";
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bounds on all connections of a server together, and on each.
 #[derive(Clone, Copy, Debug)]
@@ -53,18 +55,25 @@ pub(crate) struct Limits {
     pub held_bytes: usize,
 }
 
-/// Serves the connections of a listener until told to stop, each with a service of its own.
+impl Limits {
+    /// Fit for a devnet or a private node.
+    pub const DEFAULT: Self =
+        Self { connections: 500, patience: Duration::from_secs(30), held_bytes: 512 * 1024 * 1024 };
+}
+
+/// Serves the connections of a listener until told to stop, each with a service of its own, which
+/// counts in the backlog that it is made with what a WebSocket holds.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     limits: Limits,
-    service: impl Fn() -> S + Send + 'static,
+    service: impl Fn(Arc<Backlog>) -> S + Send + 'static,
     stop: StopHandle,
 ) where
     S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send,
 {
     let places = Arc::new(Semaphore::new(limits.connections as usize));
-    let memory = Arc::new(Memory { held: AtomicUsize::new(0), limit: limits.held_bytes });
+    let memory = Memory::new(limits.held_bytes);
     let mut stopped = pin!(stop.clone().shutdown());
     let mut trouble = Trouble::default();
     loop {
@@ -92,9 +101,12 @@ pub(crate) async fn serve<S>(
             continue;
         };
         let _ = socket.set_nodelay(true);
-        let socket = Socket { socket, patience: limits.patience, stall: None, _place: place };
-        let connection =
-            connection(socket, service(), Arc::clone(&memory), limits.patience, stop.clone());
+        let backlog = Backlog::new(Arc::clone(&memory));
+        let service = service(Arc::clone(&backlog));
+        let patience = limits.patience;
+        let (stall, failed, reader) = (None, false, None);
+        let socket = Socket { socket, patience, stall, failed, reader, backlog, _place: place };
+        let connection = connection(socket, service, Arc::clone(&memory), patience, stop.clone());
         tokio::spawn(connection);
     }
 }
@@ -109,10 +121,15 @@ async fn connection<S>(
     S: Service<HttpRequest, Response = HttpResponse, Error = BoxError> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let backlog = Arc::clone(&socket.backlog);
     let first = Arc::new(Notify::new());
     let requested = Arc::clone(&first);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         requested.notify_one();
+        let upgrade = request.headers().get(hyper::header::UPGRADE);
+        if upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+            backlog.begin();
+        }
         answer(request, service.clone(), Arc::clone(&memory), patience)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -150,7 +167,7 @@ where
     S: Service<HttpRequest, Response = HttpResponse, Error = BoxError>,
 {
     if memory.is_full() {
-        return Ok(refusal(503, "too many answers wait to be read, try again later\n"));
+        return Ok(busy());
     }
     let held = Arc::new(Held { memory: Arc::clone(&memory), bytes: AtomicUsize::new(0) });
     let deadline = Box::pin(sleep(patience));
@@ -168,7 +185,15 @@ where
             return Ok(refusal(500, "the request could not be answered\n"));
         }
     };
+    // Others may have filled the memory while this one was being made.
+    if memory.is_full() && response.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(busy());
+    }
     Ok(response.map(|body| HttpBody::new(ResponseBody { body, memory })))
+}
+
+fn busy() -> HttpResponse {
+    refusal(503, "too many answers wait to be read, try again later\n")
 }
 
 fn refusal(status: u16, text: &'static str) -> HttpResponse {
@@ -177,19 +202,6 @@ fn refusal(status: u16, text: &'static str) -> HttpResponse {
         *response.status_mut() = status;
     }
     response
-}
-
-/// The memory of all connections of a server.
-#[derive(Debug)]
-struct Memory {
-    held: AtomicUsize,
-    limit: usize,
-}
-
-impl Memory {
-    fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.limit
-    }
 }
 
 /// A part of the memory, which is given back when it is dropped.
@@ -203,14 +215,13 @@ impl Held {
     /// Takes more; tells whether that is within the limit.
     fn add(&self, bytes: usize) -> bool {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let before = self.memory.held.fetch_add(bytes, Ordering::Relaxed);
-        before.saturating_add(bytes) <= self.memory.limit
+        self.memory.take(bytes)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.memory.give_back(*self.bytes.get_mut());
     }
 }
 
@@ -308,28 +319,39 @@ impl Body for ResponseBody {
 }
 
 /// A socket with its place among the connections. It fails when what is written to it is not taken
-/// up in time.
+/// up in time, and is not read from while a WebSocket's backlog is too long.
 struct Socket {
     socket: TcpStream,
     patience: Duration,
     /// Runs while something waits to be written.
     stall: Option<Pin<Box<Sleep>>>,
+    /// Whether something was not taken up in time: nothing is read any more then.
+    failed: bool,
+    /// Whoever waits for something to read.
+    reader: Option<Waker>,
+    backlog: Arc<Backlog>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Socket {
-    fn watched<T>(
+    fn watched(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(result) = &written {
             self.stall = None;
+            self.backlog.written(*result.as_ref().unwrap_or(&0));
             return written;
         }
         let patience = self.patience;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
-        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        ready!(stall.as_mut().poll(cx));
+        self.failed = true;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -339,7 +361,17 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        if self.failed {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let read = match self.backlog.must_wait(cx) {
+            true => Poll::Pending,
+            false => Pin::new(&mut self.socket).poll_read(cx, buf),
+        };
+        if read.is_pending() {
+            self.reader = Some(cx.waker().clone());
+        }
+        read
     }
 }
 

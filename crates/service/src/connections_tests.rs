@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jsonrpsee::RpcModule;
@@ -20,16 +21,23 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const LARGE: usize = 30 << 20;
 
 fn server(max_connections: u32, max_held_bytes: usize, patience: Duration) -> RpcHandle {
-    let mut module = RpcModule::new(());
+    let mut module = RpcModule::new(AtomicUsize::new(0));
     module.register_method("small", |_, _, _| 1).unwrap();
     module.register_method("large", |_, _, _| "x".repeat(LARGE)).unwrap();
+    module
+        .register_method("medium", |_, calls, _| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            "x".repeat(256 << 10)
+        })
+        .unwrap();
+    module.register_method("medium_calls", |_, calls, _| calls.load(Ordering::Relaxed)).unwrap();
     let config = RpcServerConfig {
         max_connections,
         max_held_bytes,
         patience,
         ..RpcServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), "--rpc.port")
     };
-    serve(&config, module).unwrap()
+    serve(&config, module.remove_context()).unwrap()
 }
 
 fn request(method: &str) -> String {
@@ -135,4 +143,45 @@ async fn a_server_that_stops_ends_its_connections() {
     server.stop().await;
     assert!(rest(idle).await.contains("\"result\":1"));
     assert!(begun.elapsed() < DEADLINE);
+}
+
+/// A message of a client, masked by zeros.
+fn message(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126, "longer ones have another form");
+    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+    frame.extend(text.as_bytes());
+    frame
+}
+
+#[tokio::test]
+async fn a_websocket_that_does_not_read_is_not_read_from() {
+    const CALLS: usize = 300;
+    let server = server(8, 16 << 20, Duration::from_secs(2));
+    let handshake = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut stream = send(&server, handshake).await;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    let call = message(r#"{"jsonrpc":"2.0","id":1,"method":"medium"}"#);
+    stream.write_all(&call.repeat(CALLS)).await.unwrap();
+    // It is dropped for the answers that it does not take up; what it held is free then.
+    let (mut read, mut end) = (stream, [0; 1]);
+    let closed = async {
+        while read.write_all(&message("{}")).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, closed).await.expect("the connection is closed");
+    let _ = read.read(&mut end).await;
+    until_status(&server, 200).await;
+    let answer = rest(send(&server, &request("medium_calls")).await).await;
+    let (_, calls) = answer.split_once("\"result\":").unwrap();
+    let calls: usize = calls.trim_end_matches('}').parse().unwrap();
+    // What fits into the buffers of the system is more than what the server may hold.
+    assert!((1..CALLS / 2).contains(&calls), "{calls} calls were answered");
 }

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, warn};
 
+use crate::answers::unknown_method;
 use crate::rpc_server::HexIds;
 
 /// Calls of one connection that run at once.
@@ -304,11 +305,7 @@ impl Connection {
         extensions.insert(self.id);
         let limit = self.config.max_response_bytes;
         Some(match self.methods.method(&method) {
-            None => {
-                let text = format!("the method {method} does not exist/is not available");
-                let code = ErrorCode::MethodNotFound.code();
-                MethodResponse::error(id, ErrorObjectOwned::owned(code, text, None::<()>))
-            }
+            None => MethodResponse::error(id, unknown_method(&method)),
             Some(MethodCallback::Sync(call)) => call(id, params, limit, extensions),
             Some(MethodCallback::Async(call)) => {
                 let (id, params) = (id.into_owned(), params.into_owned());

@@ -14,9 +14,12 @@
 //! - [`tx_manager`]: sends L1 transactions and sees them through.
 //! - [`trouble`]: when something that stays wrong is worth a line in the log.
 //! - [`upgrades`]: the files that hold the upgrade transactions of forks.
+//! - [`web`]: HTTP servers that are no JSON-RPC.
 
 pub mod access;
 pub mod admin;
+mod answers;
+mod backlog;
 mod connections;
 pub mod duration;
 pub mod endpoint;
@@ -33,6 +36,7 @@ pub mod shutdown;
 pub mod trouble;
 pub mod tx_manager;
 pub mod upgrades;
+pub mod web;
 
 pub use rpc_server::{RpcHandle, RpcServerConfig};
 pub use shutdown::{Shutdown, StopReason};

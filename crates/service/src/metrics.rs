@@ -18,6 +18,7 @@ use prometheus_client::registry::{Metric, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::rpc_server::{RpcServerConfig, RpcServerError, bind};
+use crate::web;
 
 /// Flags of the metrics. Each role names its own variables for them, by `mut_arg`.
 #[derive(Clone, Debug, Args)]
@@ -99,12 +100,7 @@ pub fn serve(
     let router = Router::new()
         .route("/metrics", get(move || encode(metrics.clone())))
         .route("/healthz", get(|| async { "OK" }));
-    tokio::spawn(async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::warn!(target: "opal::service", %error, "metrics server ended");
-        }
-    });
+    tokio::spawn(web::serve(listener, router, stop));
     Ok(local_addr)
 }
 

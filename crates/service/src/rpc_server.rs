@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::traits::IdProvider;
+use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Methods, PingConfig,
     RandomIntegerIdProvider, Server, ServerConfig, ServerHandle, stop_channel,
@@ -16,8 +17,13 @@ use jsonrpsee::types::SubscriptionId;
 use tower::{Layer, Service};
 
 use crate::access::{self, AccessLayer, Names};
+use crate::answers::Answers;
+use crate::backlog::Backlog;
 use crate::connections::{self, Limits};
 use crate::jwt::{JwtLayer, JwtSecret};
+
+/// Messages to a WebSocket that wait to be written; subscriptions wait beyond that.
+const WAITING_MESSAGES: u32 = 64;
 
 /// Where and within which limits a server answers.
 #[derive(Clone, Debug)]
@@ -37,8 +43,9 @@ pub struct RpcServerConfig {
     /// How long a client may keep the server waiting: for the head of a request, for its body, and
     /// for taking up an answer.
     pub patience: Duration,
-    /// Bytes of requests under way, and of answers over HTTP that their clients have not taken up.
-    /// With more, requests get the status 503.
+    /// Bytes of requests under way, and of answers that their clients have not taken up. With more,
+    /// requests get the status 503 or, over WebSocket, an error; a WebSocket that holds a 16th of
+    /// it is not read from until it has taken up answers.
     pub max_held_bytes: usize,
     /// Subscriptions on one WebSocket connection.
     pub max_subscriptions: u32,
@@ -66,9 +73,9 @@ impl RpcServerConfig {
             max_request_bytes: 16 * 1024 * 1024,
             max_response_bytes: 160 * 1024 * 1024,
             max_batch: 1000,
-            max_connections: 500,
-            patience: Duration::from_secs(30),
-            max_held_bytes: 512 * 1024 * 1024,
+            max_connections: Limits::DEFAULT.connections,
+            patience: Limits::DEFAULT.patience,
+            max_held_bytes: Limits::DEFAULT.held_bytes,
             max_subscriptions: 1024,
             jwt: None,
             origins: if local { Names::any() } else { Names::default() },
@@ -179,6 +186,7 @@ pub fn serve_on(
         .max_connections(config.max_connections)
         .max_subscriptions_per_connection(config.max_subscriptions)
         .set_batch_request_config(BatchRequestConfig::Limit(config.max_batch))
+        .set_message_buffer_capacity(WAITING_MESSAGES)
         .enable_ws_ping(PingConfig::new())
         .set_tcp_no_delay(true)
         .set_id_provider(HexIds)
@@ -194,7 +202,14 @@ pub fn serve_on(
     let methods = served(methods.into(), &config.namespaces);
     let (stop, server) = stop_channel();
     let stopping = stop.clone();
-    let service = move || builder.clone().build(methods.clone(), stopping.clone());
+    let max_response_bytes = config.max_response_bytes as usize;
+    let service = move |backlog: Arc<Backlog>| {
+        let answers =
+            move |inner| Answers { inner, backlog: Arc::clone(&backlog), max_response_bytes };
+        let middleware = RpcServiceBuilder::new().layer_fn(answers);
+        let builder = builder.clone().set_rpc_middleware(middleware);
+        builder.build(methods.clone(), stopping.clone())
+    };
     tokio::spawn(connections::serve(listener, limits, service, stop));
     Ok(RpcHandle { local_addr, server })
 }
@@ -420,6 +435,37 @@ mod tests {
         }
         let left_out: serde_json::Value = post("net_version", &[]).await.json().await.unwrap();
         assert_eq!(left_out["error"]["code"], -32601);
+    }
+
+    #[tokio::test]
+    async fn the_librarys_own_errors_are_in_geths_words() {
+        let mut methods = module();
+        methods
+            .register_subscription("a_subscribe", "a_it", "a_unsubscribe", |_, _, _, _| async {})
+            .unwrap();
+        let server = serve(&loopback(0), methods).unwrap();
+        let client = http_client(&server.http_url().parse().unwrap()).unwrap();
+        let ask = async |body: serde_json::Value| {
+            let answer = client.post(server.http_url()).json(&body).send().await.unwrap();
+            answer.json::<serde_json::Value>().await.unwrap()
+        };
+        let call = |method: &str| serde_json::json!({"jsonrpc": "2.0", "id": 7, "method": method});
+        let unknown = ask(call("eth_nothing")).await;
+        let text = "the method eth_nothing does not exist/is not available";
+        assert_eq!((&unknown["error"]["code"], &unknown["id"]), (&(-32601).into(), &7.into()));
+        assert_eq!(unknown["error"]["message"], text);
+        let batch = [call("eth_nothing"), call("net_version")];
+        let batch = ask(serde_json::json!(batch)).await;
+        assert_eq!(batch[0], unknown);
+        assert_eq!(batch[1]["result"], "901");
+        for method in ["a_subscribe", "a_unsubscribe"] {
+            let refused = ask(call(method)).await;
+            assert_eq!(refused["error"]["code"], -32601, "{refused}");
+            assert_eq!(refused["error"]["message"], "notifications not supported");
+        }
+        let empty = ask(serde_json::json!([])).await;
+        assert_eq!(empty["error"]["message"], "empty batch", "{empty}");
+        assert_eq!(empty["error"]["code"], -32600);
     }
 
     #[tokio::test]

@@ -152,7 +152,8 @@ impl EmbeddedL1 {
 
         let stop = shutdown.token();
         shutdown.spawn_critical("L1 beacon API", async move {
-            axum::serve(beacon, api.router()).with_graceful_shutdown(stop.cancelled_owned()).await
+            opal_service::web::serve(beacon, api.router(), stop).await;
+            Ok::<_, L1Error>(())
         });
         shutdown.spawn_critical("L1 block producer", produce(producer.clone(), shutdown.clone()));
         info!(

@@ -135,13 +135,13 @@ impl OverriddenState {
                 )));
             }
             if let Some(to) = change.move_precompile_to {
-                if overrides.contains_key(&to) {
-                    return Err(CallError::Request(format!("account {to} is already overridden")));
-                }
                 let Some(moved) = this.precompiles.remove(address) else {
                     let text = format!("account {address} is not a precompile");
                     return Err(CallError::Request(text));
                 };
+                if overrides.contains_key(&to) {
+                    return Err(CallError::Request(format!("account {to} is already overridden")));
+                }
                 this.precompiles.insert(to, moved);
                 targets.insert(to);
             }
@@ -158,12 +158,20 @@ impl OverriddenState {
                 "account {address} has both 'state' and 'stateDiff'"
             )));
         }
-        let mut info = self.state.info(address)?.unwrap_or_default();
+        let known = self.state.info(address)?;
+        let is_new = known.is_none();
+        let mut info = known.unwrap_or_default();
         info.balance = change.balance.unwrap_or(info.balance);
         info.nonce = change.nonce.unwrap_or(info.nonce);
         if let Some(code) = &change.code {
             let code_hash = keccak256(code);
             info = AccountInfo { code_hash, code: Some(bytecode(code.clone())), ..info };
+        }
+        let has_slots =
+            change.state.iter().chain(&change.state_diff).any(|slots| !slots.is_empty());
+        if is_new && info.is_empty() && !has_slots {
+            // Nothing makes no account.
+            return Ok(());
         }
         let slots = change.state.iter().chain(&change.state_diff).flatten();
         let slots =
@@ -228,7 +236,7 @@ impl<'a> CallBlock<'a> {
         request: &CallRequest,
     ) -> Result<(AccessList, ExecutionResult<HaltReason>), CallError> {
         let mut request = request.clone();
-        let mut warm = self.state.precompiles.addresses().clone();
+        let mut warm = self.state.precompiles.warm().clone();
         warm.insert(request.from);
         warm.insert(match request.to {
             Some(to) => to,

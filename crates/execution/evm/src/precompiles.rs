@@ -65,8 +65,14 @@ impl OpalPrecompiles {
         }
     }
 
+    /// Addresses that cost nothing to look at: where the fork has its precompiles, wherever they
+    /// were moved.
+    pub(crate) fn warm(&self) -> &AddressSet {
+        self.set.addresses_set()
+    }
+
     /// Addresses of all of them.
-    pub(crate) fn addresses(&self) -> &AddressSet {
+    fn addresses(&self) -> &AddressSet {
         self.moved.as_ref().map_or(self.set.addresses_set(), |moved| &moved.addresses)
     }
 
@@ -127,7 +133,7 @@ impl<C: ContextTr> PrecompileProvider<C> for OpalPrecompiles {
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        self.addresses()
+        self.warm()
     }
 }
 

@@ -3,7 +3,6 @@
 
 use alloy_eips::eip7594::{BlobTransactionSidecarVariant, CELLS_PER_EXT_BLOB};
 use alloy_primitives::{B256, Bytes};
-use jsonrpsee::types::Params;
 use revm::primitives::hardfork::SpecId;
 use serde::Serialize;
 
@@ -11,6 +10,7 @@ use super::Registry;
 use super::error::{self, ApiResult};
 use crate::engine::LocalEngine;
 use crate::pool::Sidecar;
+use crate::rpc::params::Args;
 
 /// Blobs that one request may ask for. Spec: `engine/cancun.md`, "engine_getBlobsV1".
 const MAX_BLOBS: usize = 128;
@@ -51,7 +51,7 @@ pub(super) fn register(registry: &mut Registry) {
 /// What there is of the blobs with proofs of cells; `None` before Osaka.
 fn with_all_cell_proofs(
     engine: &LocalEngine,
-    params: &Params<'_>,
+    params: &Args<'_>,
 ) -> ApiResult<Option<Vec<Option<BlobAndProofV2>>>> {
     let hashes = requested(params)?;
     if head_fork(engine) < SpecId::OSAKA {
@@ -61,7 +61,7 @@ fn with_all_cell_proofs(
     Ok(Some(found.map(|found| found.as_ref().and_then(with_cell_proofs)).collect()))
 }
 
-fn requested(params: &Params<'_>) -> ApiResult<Vec<B256>> {
+fn requested(params: &Args<'_>) -> ApiResult<Vec<B256>> {
     let hashes: Vec<B256> = params.sequence().next()?;
     if hashes.len() > MAX_BLOBS {
         return Err(error::too_large(format!("requested blob count too large: {}", hashes.len())));

@@ -20,7 +20,6 @@ mod wire;
 
 use alloy_primitives::{B256, hex};
 use jsonrpsee::RpcModule;
-use jsonrpsee::types::Params;
 use opal_protocol::{Hardfork, PayloadAttributes};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,6 +27,7 @@ use tracing::warn;
 
 use crate::engine::{EngineError, LocalEngine, PayloadStatus};
 use crate::payload_id::PayloadId;
+use crate::rpc::params::Args;
 use error::ApiResult;
 pub use error::codes;
 pub use payload::{ExecutionPayload, Expected, PayloadError, requests_hash};
@@ -101,7 +101,7 @@ pub fn module(engine: LocalEngine) -> RpcModule<()> {
     registry.0.remove_context()
 }
 
-type Method<T> = fn(&LocalEngine, &Params<'_>) -> ApiResult<T>;
+type Method<T> = fn(&LocalEngine, &Args<'_>) -> ApiResult<T>;
 
 /// The module while methods are being added.
 struct Registry(RpcModule<LocalEngine>);
@@ -109,9 +109,9 @@ struct Registry(RpcModule<LocalEngine>);
 impl Registry {
     /// Adds a method, which may execute blocks and runs on a thread of its own.
     fn add<T: Serialize + Clone + 'static>(&mut self, name: &'static str, method: Method<T>) {
-        let added = self
-            .0
-            .register_blocking_method(name, move |params, engine, _| method(&engine, &params));
+        let added = self.0.register_blocking_method(name, move |params, engine, _| {
+            method(&engine, &Args(params))
+        });
         // A name added twice is a mistake that the test of the method list finds.
         if let Err(error) = added {
             tracing::error!(target: "opal::execution", name, %error, "RPC method not added");
@@ -121,7 +121,7 @@ impl Registry {
 
 fn fork_choice_updated(
     engine: &LocalEngine,
-    params: &Params<'_>,
+    params: &Args<'_>,
     version: u8,
 ) -> ApiResult<ForkchoiceUpdatedV1> {
     let mut params = params.sequence();
@@ -134,11 +134,7 @@ fn fork_choice_updated(
     Ok(updated.into())
 }
 
-fn new_payload(
-    engine: &LocalEngine,
-    params: &Params<'_>,
-    version: u8,
-) -> ApiResult<PayloadStatusV1> {
+fn new_payload(engine: &LocalEngine, params: &Args<'_>, version: u8) -> ApiResult<PayloadStatusV1> {
     let mut params = params.sequence();
     let payload: ExecutionPayload = params.next()?;
     let mut extra = versions::Extra::default();
@@ -187,7 +183,7 @@ fn new_payload(
     Ok(status.into())
 }
 
-fn get_payload(engine: &LocalEngine, params: &Params<'_>, version: u8) -> ApiResult<Envelope> {
+fn get_payload(engine: &LocalEngine, params: &Args<'_>, version: u8) -> ApiResult<Envelope> {
     let id: PayloadId = params.sequence().next()?;
     versions::check_id(version, id)?;
     let built = engine.get_payload(id).map_err(error::engine)?;

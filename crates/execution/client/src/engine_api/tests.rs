@@ -257,7 +257,8 @@ fn errors_have_their_codes_and_causes() {
         -38005
     );
     assert_eq!(api.call("engine_getPayloadV4", json!(["0x03"])).unwrap_err().0, -32602);
-    assert_eq!(api.call("engine_newPayloadV4", json!([])).unwrap_err().0, -32602);
+    let missing = "missing value for required argument 0".to_owned();
+    assert_eq!(api.call("engine_newPayloadV4", json!([])), Err((-32602, missing)));
 
     // The head is set although the attributes are refused.
     let one = extend(&api.engine, l2_attributes(&head, &[]));

@@ -140,6 +140,11 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Of the call's block, in wei.
+    fn base_fee(&self) -> u64 {
+        self.header.base_fee_per_gas.unwrap_or_default()
+    }
+
     /// The gas limit of a run: this one, or the request's, or the node's.
     fn gas(&self, gas: Option<u64>) -> u64 {
         let limit = self.rpc.config.call_gas_limit;
@@ -154,7 +159,7 @@ impl<'a> Call<'a> {
         let gas = self.gas(None);
         let request = CallRequest { gas: Some(gas), ..self.request.clone() };
         self.in_block(|block| block.inspect(&request, inspector))
-            .map_err(|error| call_error(error, &request, gas, &self.deadline))
+            .map_err(|error| call_error(error, &request, self.base_fee(), gas, &self.deadline))
     }
 
     fn try_run(&self, gas: u64) -> Outcome {
@@ -164,7 +169,8 @@ impl<'a> Call<'a> {
 
     fn run(&self, gas: Option<u64>) -> RpcResult<ExecutionResult<HaltReason>> {
         let gas = self.gas(gas);
-        self.try_run(gas).map_err(|error| call_error(error, &self.request, gas, &self.deadline))
+        self.try_run(gas)
+            .map_err(|error| call_error(error, &self.request, self.base_fee(), gas, &self.deadline))
     }
 
     fn access_list(&self) -> RpcResult<CreatedAccessList> {
@@ -177,10 +183,10 @@ impl<'a> Call<'a> {
         let created = self.in_block(|block| block.access_list(&request));
         let (access_list, result) = created.map_err(|error| match error {
             CallError::Invalid(invalid) => {
-                let (_, text) = refusal(&invalid, &request);
+                let (_, text) = refusal(&invalid, &request, self.base_fee());
                 error::server(format!("failed to apply transaction: err: {text}"))
             }
-            other => call_error(other, &request, gas, &self.deadline),
+            other => call_error(other, &request, self.base_fee(), gas, &self.deadline),
         })?;
         let error = match &result {
             ExecutionResult::Success { .. } => None,
@@ -241,10 +247,10 @@ impl<'a> Call<'a> {
     fn failed(&self, error: CallError, gas: u64) -> ErrorObjectOwned {
         match error {
             CallError::Invalid(invalid) => {
-                let (_, text) = refusal(&invalid, &self.request);
+                let (_, text) = refusal(&invalid, &self.request, self.base_fee());
                 error::server(format!("failed with {gas} gas: {text}"))
             }
-            other => call_error(other, &self.request, gas, &self.deadline),
+            other => call_error(other, &self.request, self.base_fee(), gas, &self.deadline),
         }
     }
 

@@ -154,7 +154,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(rpc.filters.install(Kind::Blocks(ChainCursor::at_head(&rpc.chain))))
     });
     registry.quick("eth_newFilter", |rpc, params| {
-        let filter: Filter = params.one()?;
+        let filter = logs::parse(params)?;
         logs::check_size(&filter)?;
         let cursor = ChainCursor::at_head(&rpc.chain);
         Ok(rpc.filters.install(Kind::Logs(cursor, Box::new(filter))))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 
 use super::error::{self, RpcResult};
+use super::params::Args;
 use super::{Registry, Rpc};
 use crate::chain::StoredBlock;
 
@@ -13,15 +14,35 @@ const MAX_ALTERNATIVES: usize = 1_000;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.blocking("eth_getLogs", |rpc, params| {
-        let filter = params.one()?;
-        rpc.check_end(&filter)?;
+        let filter = parse(params)?;
+        rpc.check_range(&filter)?;
         rpc.logs(&filter)
     });
 }
 
+/// The filter of a request.
+pub(super) fn parse(params: &Args<'_>) -> RpcResult<Filter> {
+    params.one().map_err(|error| {
+        // The library's words differ from geth's by their letters' case.
+        match error.message().contains("cannot specify both blockHash") {
+            true => error::invalid_params(
+                "invalid argument 0: cannot specify both BlockHash and FromBlock/ToBlock, choose \
+                 one or the other",
+            ),
+            false => error,
+        }
+    })
+}
+
 impl Rpc {
-    /// Refuses blocks that are not there yet: their absence would look as if they had no logs.
-    fn check_end(&self, filter: &Filter) -> RpcResult<()> {
+    /// Refuses ranges that end before they begin, and blocks that are not there yet: their absence
+    /// would look as if they had no logs.
+    fn check_range(&self, filter: &Filter) -> RpcResult<()> {
+        if let (Some(from), Some(to)) = (filter.get_from_block(), filter.get_to_block())
+            && from > to
+        {
+            return Err(error::invalid_params("invalid block range params"));
+        }
         let head = self.chain.head().header().number;
         if filter.get_to_block().is_some_and(|end| end > head) {
             return Err(error::invalid_params("block range extends beyond current head block"));

@@ -15,7 +15,7 @@ mod gate;
 mod historical;
 mod info;
 mod logs;
-mod params;
+pub(crate) mod params;
 mod pool;
 mod request;
 mod send;

@@ -8,7 +8,7 @@ use super::error::{self, RpcResult};
 
 /// The parameters of a call. Trailing optional ones may be absent or null; surplus ones are
 /// ignored.
-pub(super) struct Args<'a>(pub Params<'a>);
+pub(crate) struct Args<'a>(pub Params<'a>);
 
 impl Args<'_> {
     pub fn sequence(&self) -> Sequence<'_> {
@@ -44,7 +44,7 @@ impl Args<'_> {
 }
 
 /// Parameters one after the other.
-pub(super) struct Sequence<'a> {
+pub(crate) struct Sequence<'a> {
     /// `None` when the parameters are no array.
     values: Option<Vec<&'a RawValue>>,
     next: usize,

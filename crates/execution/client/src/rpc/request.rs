@@ -226,7 +226,11 @@ fn sign<T: SignableTransaction<Signature> + alloy_consensus::transaction::RlpEcd
 
 /// Why a call was refused: code and text. The code is that of `eth_simulateV1`; `eth_call` has one
 /// for all.
-pub(super) fn refusal(error: &InvalidTransaction, request: &CallRequest) -> (i32, String) {
+pub(super) fn refusal(
+    error: &InvalidTransaction,
+    request: &CallRequest,
+    base_fee: u64,
+) -> (i32, String) {
     use InvalidTransaction as E;
     let from = request.from;
     let fee_cap = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
@@ -243,7 +247,8 @@ pub(super) fn refusal(error: &InvalidTransaction, request: &CallRequest) -> (i32
         E::GasPriceLessThanBasefee => (
             -38012,
             format!(
-                "max fee per gas less than block base fee: address {from}, maxFeePerGas: {fee_cap}"
+                "max fee per gas less than block base fee: address {from}, maxFeePerGas: \
+                 {fee_cap}, baseFee: {base_fee}"
             ),
         ),
         E::PriorityFeeGreaterThanMaxFee => (
@@ -306,12 +311,13 @@ pub(super) fn refusal(error: &InvalidTransaction, request: &CallRequest) -> (i32
 pub(super) fn call_error(
     error: CallError,
     request: &CallRequest,
+    base_fee: u64,
     gas: u64,
     deadline: &Deadline,
 ) -> ErrorObjectOwned {
     match error {
         CallError::Invalid(invalid) => {
-            let (_, text) = refusal(&invalid, request);
+            let (_, text) = refusal(&invalid, request, base_fee);
             error::server(format!("err: {text} (supplied gas {gas})"))
         }
         CallError::Stopped => deadline.error(),

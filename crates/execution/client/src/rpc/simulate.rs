@@ -269,7 +269,7 @@ impl Run<'_> {
             let tx = unsigned(&request, spec.chain_id);
             let result = executor
                 .simulate_call(&request, &tx)
-                .map_err(|error| refused(error, &request, &deadline))?;
+                .map_err(|error| refused(error, &request, base_fee, &deadline))?;
             let used = result.tx_gas_used();
             self.budget = self.budget.checked_sub(used).ok_or_else(|| {
                 error::server(format!(
@@ -318,11 +318,12 @@ impl Run<'_> {
 fn refused(
     error: CallError,
     request: &CallRequest,
+    base_fee: u64,
     deadline: &Deadline,
 ) -> jsonrpsee::types::ErrorObjectOwned {
     match error {
         CallError::Invalid(invalid) => {
-            let (code, text) = refusal(&invalid, request);
+            let (code, text) = refusal(&invalid, request, base_fee);
             let gas = request.gas.unwrap_or_default();
             error::coded(code, format!("err: {text} (supplied gas {gas})"))
         }

@@ -172,7 +172,7 @@ async fn state_is_read_at_any_tag() {
 
 #[tokio::test]
 async fn calls_and_estimates() {
-    let (_, module) = l2();
+    let (engine, module) = l2();
     let me = signer(0).address();
     let call = |request: Value| ask(&module, "eth_call", json!([request, "latest"]));
     assert_eq!(call(json!({ "to": LOGGER, "data": "0x0102" })).await, Ok(json!("0x")));
@@ -201,6 +201,14 @@ async fn calls_and_estimates() {
     let expected = format!(
         "err: insufficient funds for gas * price + value: address {RECIPIENT} have 0 want 1 \
          (supplied gas 21000)"
+    );
+    assert_eq!(message, expected);
+    let cheap = json!({ "from": me, "to": RECIPIENT, "maxFeePerGas": "0x1", "gas": "0x5208" });
+    let message = call(cheap).await.unwrap_err()["message"].clone();
+    let base_fee = engine.head().header().base_fee_per_gas.unwrap();
+    let expected = format!(
+        "err: max fee per gas less than block base fee: address {me}, maxFeePerGas: 1, baseFee: \
+         {base_fee} (supplied gas 21000)"
     );
     assert_eq!(message, expected);
 
@@ -296,12 +304,21 @@ async fn logs_by_range_hash_and_filter() {
     ] {
         assert_eq!(count(&ok(&module, "eth_getLogs", json!([filter])).await), expected, "{filter}");
     }
-    for (filter, code) in [
-        (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602),
-        (json!({ "fromBlock": "0x2", "toBlock": "0x99" }), -32602),
-        (json!({ "blockHash": B256::ZERO }), -32000),
+    let both = "invalid argument 0: cannot specify both BlockHash and FromBlock/ToBlock, choose one \
+                or the other";
+    for (filter, code, text) in [
+        (json!({ "fromBlock": "0x2", "toBlock": "0x1" }), -32602, "invalid block range params"),
+        (json!({ "fromBlock": "0x99", "toBlock": "0x98" }), -32602, "invalid block range params"),
+        (
+            json!({ "fromBlock": "0x2", "toBlock": "0x99" }),
+            -32602,
+            "block range extends beyond current head block",
+        ),
+        (json!({ "blockHash": B256::ZERO }), -32000, "unknown block"),
+        (json!({ "blockHash": B256::ZERO, "fromBlock": "0x1" }), -32602, both),
     ] {
-        assert_eq!(ask(&module, "eth_getLogs", json!([filter])).await.unwrap_err()["code"], code);
+        let error = ask(&module, "eth_getLogs", json!([filter])).await.unwrap_err();
+        assert_eq!((&error["code"], &error["message"]), (&json!(code), &json!(text)), "{filter}");
     }
     let changes = ok(&module, "eth_getFilterChanges", json!([block_filter])).await;
     assert_eq!(changes, json!([blocks[0].hash, blocks[1].hash, blocks[2].hash]));
@@ -353,6 +370,10 @@ async fn pool_is_shown_as_geth_shows_it() {
     let content = ok(&module, "txpool_content", json!([])).await;
     assert_eq!(content["pending"][me.to_string()]["0"]["hash"], json!(hash));
     assert_eq!(content["queued"][me.to_string()]["2"]["nonce"], "0x2");
+    let waiting = content["queued"][me.to_string()]["2"].as_object().unwrap();
+    for field in ["blockHash", "blockNumber", "blockTimestamp", "transactionIndex"] {
+        assert_eq!(waiting.get(field), Some(&Value::Null), "{field}");
+    }
     let from = ok(&module, "txpool_contentFrom", json!([me])).await;
     assert_eq!(from["pending"], content["pending"][me.to_string()]);
     let inspect = ok(&module, "txpool_inspect", json!([])).await;

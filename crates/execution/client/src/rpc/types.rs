@@ -42,7 +42,6 @@ impl Position {
 pub(super) struct RpcTransaction {
     block_hash: Option<B256>,
     block_number: Option<U64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     block_timestamp: Option<U64>,
     from: Address,
     gas: U64,

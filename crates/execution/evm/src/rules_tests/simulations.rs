@@ -72,6 +72,13 @@ fn precompiles_can_be_moved() {
     };
     let text = refused(StateOverrides::from_iter([(ALICE, moved.clone())]));
     assert!(text.ends_with("is not a precompile"), "{text}");
+    let itself = StateOverrides::from_iter([(BOB, moved.clone())]);
+    assert!(refused(itself).ends_with("is not a precompile"));
+    // Nothing is written for it, and gas is asked for by where precompiles belong.
+    let state = OverriddenState::new(&chain.spec, 1, &chain.state, &overrides).unwrap();
+    assert_eq!(state.state.root(), chain.state.root());
+    assert!(state.precompiles.warm().contains(&identity));
+    assert!(!state.precompiles.warm().contains(&BOB));
     let both = StateOverrides::from_iter([(identity, moved), (BOB, AccountOverride::default())]);
     assert!(refused(both).ends_with("is already overridden"));
 }

@@ -7,7 +7,7 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{
     GethDebugBuiltInTracerType, GethDebugTracerConfig, GethDebugTracerType,
-    GethDebugTracingOptions, GethTrace, TraceResult,
+    GethDebugTracingOptions, GethTrace, StructLog, TraceResult,
 };
 use opal_evm::{BlockExecutor, Inspected};
 use opal_protocol::{Block, SealedBlock, TxEnvelope};
@@ -187,9 +187,20 @@ fn result(
     block: &BlockEnv,
 ) -> RpcResult<GethTrace> {
     let Inspected { outcome, mut before, tx } = inspected;
-    tracer
+    let mut trace = tracer
         .get_result(place, &tx, block, &outcome, &mut before)
-        .map_err(|error: DebugInspectorError<_>| error::server(error.to_string()))
+        .map_err(|error: DebugInspectorError<_>| error::server(error.to_string()))?;
+    if let GethTrace::Default(frame) = &mut trace {
+        frame.struct_logs.iter_mut().for_each(leave_out_nothing);
+    }
+    Ok(trace)
+}
+
+/// Geth leaves out what is empty or zero in a step.
+fn leave_out_nothing(step: &mut StructLog) {
+    step.refund_counter = step.refund_counter.filter(|refund| *refund != 0);
+    step.memory = step.memory.take().filter(|words| !words.is_empty());
+    step.return_data = step.return_data.take().filter(|data| !data.is_empty());
 }
 
 fn trace_block(

@@ -65,6 +65,10 @@ fn config() -> RollupConfig {
 
 /// Inputs for a target, made with our encoders.
 pub fn encoded(target: &str) -> Vec<Vec<u8>> {
+    #[cfg(feature = "execution")]
+    if let Some(target) = crate::execution::TARGETS.iter().find(|found| found.name == target) {
+        return (target.seeds)();
+    }
     let mut seeds = all_encoded();
     seeds.retain(|(name, _)| *name == target);
     seeds.into_iter().map(|(_, bytes)| bytes).collect()

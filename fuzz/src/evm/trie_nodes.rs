@@ -18,7 +18,7 @@ use crate::memory::within;
 
 /// Nodes that are fetched until the source fails: trees of a few nodes may have more paths than
 /// there are atoms.
-const FETCHES: usize = 2_000;
+const FETCHES: usize = 200;
 /// What so many decoded nodes may take.
 const MEMORY: usize = 32 << 20;
 

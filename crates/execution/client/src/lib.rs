@@ -14,6 +14,14 @@ mod chain;
 mod disk;
 mod engine;
 pub mod engine_api;
+// The targets use the public API alone, by the crate's name.
+#[cfg(test)]
+extern crate self as opal_execution;
+#[cfg(test)]
+#[path = "../../../../fuzz/src/execution/mod.rs"]
+mod fuzz;
+#[cfg(test)]
+mod fuzz_tests;
 mod payload_id;
 mod pool;
 pub mod rpc;

@@ -45,6 +45,16 @@ impl DataFile {
         })
     }
 
+    /// So many bytes from `offset` on; they take no memory before the file is known to have them.
+    pub fn read_vec(&self, length: usize, offset: u64) -> Result<Vec<u8>, DiskError> {
+        if offset.saturating_add(length as u64) > self.len()? {
+            return Err(DiskError::damaged(&self.path, offset, "the file ends too early"));
+        }
+        let mut bytes = vec![0; length];
+        self.read_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         write_all_at(&self.file, bytes, offset).map_err(DiskError::io(&self.path, "write"))
     }
@@ -165,4 +175,23 @@ pub(crate) fn delete(path: &Path) -> Result<(), DiskError> {
 pub(crate) fn numbered(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_takes_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = DataFile::create(dir.path().join("file")).unwrap();
+        file.write_at(b"content", 0).unwrap();
+        assert_eq!(file.read_vec(4, 3).unwrap(), b"tent");
+        // More than any machine has.
+        for (length, offset) in [(isize::MAX as usize, 0), (8, 0), (4, 4), (1, u64::MAX)] {
+            let error = file.read_vec(length, offset).unwrap_err();
+            assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+        }
+    }
 }

@@ -273,8 +273,7 @@ impl Segments {
     /// The header at an entry.
     pub fn header(&self, entry: &Entry) -> Result<Header, DiskError> {
         let file = self.data(entry.file)?;
-        let mut bytes = vec![0; entry.header as usize];
-        file.read_at(&mut bytes, entry.offset.into())?;
+        let bytes = file.read_vec(entry.header as usize, entry.offset.into())?;
         codec::header(&bytes, &entry.hash)
             .map_err(|reason| DiskError::damaged(&file.path, entry.offset.into(), reason))
     }
@@ -283,8 +282,7 @@ impl Segments {
     pub fn block(&self, entry: &Entry) -> Result<(StoredBlock, u64), DiskError> {
         let file = self.data(entry.file)?;
         let offset = u64::from(entry.offset) + u64::from(entry.header);
-        let mut bytes = vec![0; entry.body as usize + entry.results as usize];
-        file.read_at(&mut bytes, offset)?;
+        let bytes = file.read_vec(entry.body as usize + entry.results as usize, offset)?;
         let (body, results) = bytes.split_at(entry.body as usize);
         let block = codec::block(body, results, &entry.hash)
             .map_err(|reason| DiskError::damaged(&file.path, offset, reason))?;

@@ -9,7 +9,7 @@
 //! out must have the root that the last header names.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
             return Err(DiskError::Foreign { path: path.to_owned(), reason });
         }
         let input = zstd::stream::Decoder::new(file).map_err(DiskError::io(path, "read"))?;
-        Ok(Self { input, path, offset: 0 })
+        Ok(Self { input: input.single_frame(), path, offset: 0 })
     }
 
     fn wrong(&self, reason: impl Into<String>) -> DiskError {
@@ -293,6 +293,16 @@ impl<'a> Reader<'a> {
         }
         self.offset += 9 + u64::from(size);
         Ok((kind, payload))
+    }
+
+    /// Nothing may follow, neither in the stream nor behind it, and of the stream nothing may lack.
+    fn end(&mut self) -> Result<(), DiskError> {
+        let more = self.input.read(&mut [0]).map_err(|error| self.wrong(error.to_string()))?;
+        let behind = self.input.get_mut().fill_buf().map_err(DiskError::io(self.path, "read"))?;
+        if more != 0 || !behind.is_empty() {
+            return Err(self.wrong("something follows its end"));
+        }
+        Ok(())
     }
 
     fn fill(&mut self, out: &mut [u8]) -> Result<(), DiskError> {
@@ -433,9 +443,7 @@ fn read_snapshot(
             kind => return Err(reader.wrong(format!("a piece of unknown kind {kind}"))),
         }
     };
-    if reader.input.read(&mut [0]).unwrap_or_default() != 0 {
-        return Err(reader.wrong("something follows its end"));
-    }
+    reader.end()?;
     let persisted = importer.finish()?;
     let expected = tip.block.header().state_root;
     if end != seen || persisted.root.hash != expected {

@@ -138,3 +138,27 @@ fn what_is_left_of_an_import_goes_and_one_at_work_is_left_alone() {
     assert!(!partial.exists());
     Database::open(&data).unwrap().check(&mut |_| {}).unwrap();
 }
+
+#[test]
+fn a_snapshot_ends_where_its_file_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pieces, _) = snapshot_pieces(&dir);
+    fs::remove_dir_all(import(&dir, &pieces).unwrap()).unwrap();
+    let (file, data) = (dir.path().join("changed"), dir.path().join("imported"));
+    let whole = fs::read(&file).unwrap();
+    let refused = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        let imported = import_snapshot(&file, &data, None, &mut |_| {});
+        assert!(matches!(imported, Err(DiskError::Snapshot { .. })), "{imported:?}");
+        assert!(!data.exists());
+    };
+    // Noise, a frame that holds nothing, one that is to be skipped, and all of it once more.
+    let empty = zstd::bulk::compress(&[], 1).unwrap();
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    for more in [&[0][..], &[7; 40], &empty, &skipped, &whole[MAGIC.len()..]] {
+        refused(&[&whole[..], more].concat());
+    }
+    for cut in 1..16 {
+        refused(&whole[..whole.len() - cut]);
+    }
+}

@@ -478,3 +478,33 @@ async fn states_can_be_looked_into_and_the_head_moved_back() {
     set_head(&engine, blocks[2].hash);
     assert_eq!(engine.head().hash, blocks[2].hash);
 }
+
+/// A deposit may ask for any gas, and a block that somebody brings along may have any number of
+/// transactions.
+#[tokio::test]
+async fn what_a_caller_brings_along_is_bounded_by_time() {
+    let (engine, _) = l2();
+    let mut config = RpcConfig::default();
+    config.trace.timeout = Duration::ZERO;
+    let module = module_with(engine.chain().clone(), config);
+    let parent = engine.head();
+    let endless = DepositTransaction {
+        from: RECIPIENT,
+        to: TxKind::Create,
+        gas_limit: 1 << 62,
+        // JUMPDEST PUSH0 JUMP
+        input: Bytes::from_static(&[0x5b, 0x5f, 0x56]),
+        ..Default::default()
+    };
+    let mut attributes = l2_attributes(&parent, &[endless.into()]);
+    attributes.gas_limit = Some(i64::MAX as u64);
+    let params = json!([parent.hash, attributes]);
+    let error = ask(&module, "debug_executePayload", params).await.unwrap_err();
+    assert_eq!(error["message"], "execution aborted (timeout = 0ms)");
+
+    let mut block = (*extend(&engine, l2_attributes(&parent, &[])).block).clone();
+    block.body.transactions = vec![transfer(0, 0, GWEI); 2];
+    let params = json!([Bytes::from(alloy_rlp::encode(block))]);
+    let error = ask(&module, "debug_traceBlock", params).await.unwrap_err();
+    assert_eq!(error["message"], "execution aborted (timeout = 0ms)");
+}

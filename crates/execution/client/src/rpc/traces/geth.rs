@@ -57,7 +57,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.blocking("debug_traceBlock", |rpc, params| {
         let (rlp, options): (Bytes, _) = params.two_optional()?;
-        trace_block(rpc, &decode_block(&rlp)?, options)
+        trace_block(rpc, &decode_block(rpc, &rlp)?, options)
     });
     registry.blocking("debug_traceCall", |rpc, params| {
         let mut params = params.sequence();
@@ -223,11 +223,16 @@ fn trace_block(
 }
 
 /// A block that a caller brings along. It is executed, not verified.
-fn decode_block(rlp: &[u8]) -> RpcResult<Target> {
+fn decode_block(rpc: &Rpc, rlp: &[u8]) -> RpcResult<Target> {
     let invalid = |error: String| error::server(format!("could not decode block: {error}"));
     let block = Block::decode(&mut &*rlp).map_err(|error| invalid(error.to_string()))?;
-    let senders = block.body.transactions.iter().map(|tx| tx.recover());
-    let senders = senders.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
+    // As many as fit into a request take seconds.
+    let mut budget = rpc.budget(None)?;
+    let sender = |tx: &TxEnvelope| {
+        budget.check()?;
+        tx.recover().map_err(|error| invalid(error.to_string()))
+    };
+    let senders = block.body.transactions.iter().map(sender).collect::<RpcResult<_>>()?;
     Ok(Target { block: SealedBlock::new(block), senders })
 }
 

@@ -5,8 +5,10 @@ use alloy_eips::{BlockId, Decodable2718};
 use alloy_primitives::{B256, Bytes};
 use opal_evm::{BlockExecutor, BlockInput, execution_witness};
 use opal_protocol::{PayloadAttributes, SealedBlock, TxEnvelope};
+use revm::inspector::NoOpInspector;
 use serde::Serialize;
 
+use super::limits::{Budget, Limited, Recorded};
 use super::replay::{Target, block_failed, transaction_failed};
 use crate::rpc::error::{self, RpcResult};
 use crate::rpc::{Registry, Rpc};
@@ -76,7 +78,8 @@ fn headers(rpc: &Rpc, parent: SealedBlock, oldest: Option<u64>) -> RpcResult<Vec
     Ok(headers)
 }
 
-/// Builds the block of these attributes, forced transactions only, and gives its witness.
+/// Builds the block of these attributes, forced transactions only, and gives its witness. Deposits
+/// cost nothing and may ask for any gas, so time is what bounds them.
 fn execute_payload(rpc: &Rpc, parent: &B256, attributes: &PayloadAttributes) -> RpcResult<Witness> {
     let (stored, state) = rpc.state(Some((*parent).into()))?;
     let (parent, spec) = (&stored.block, rpc.chain.spec());
@@ -85,12 +88,17 @@ fn execute_payload(rpc: &Rpc, parent: &B256, attributes: &PayloadAttributes) -> 
     let hashes = |number| rpc.chain.ancestor_hash(parent.hash, number);
     let mut executor = BlockExecutor::new(spec, parent.into(), input, &state, &hashes)
         .map_err(|error| block_failed(&error))?;
+    let mut budget = Budget::new(usize::MAX, rpc.config.trace.timeout);
     let mut senders = Vec::new();
     for raw in attributes.transactions.iter().flatten() {
         let invalid = |error: String| error::invalid_params(format!("transaction: {error}"));
         let tx = TxEnvelope::decode_2718_exact(raw).map_err(|error| invalid(error.to_string()))?;
         let sender = tx.recover().map_err(|error| invalid(error.to_string()))?;
-        executor.transact(&tx, sender).map_err(|error| transaction_failed(tx.tx_hash(), &error))?;
+        let mut tracer = NoOpInspector;
+        let watched = &mut Limited::new(&mut tracer, Recorded::default(), &mut budget);
+        let executed = executor.inspect(&tx, sender, watched);
+        budget.check()?;
+        executed.map_err(|error| transaction_failed(tx.tx_hash(), &error))?;
         senders.push(sender);
     }
     let built = executor.finish().map_err(|error| block_failed(&error))?;

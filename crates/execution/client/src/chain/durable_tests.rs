@@ -38,6 +38,7 @@ pub(super) fn assert_whole(engine: &LocalEngine, blocks: &[SealedBlock]) {
         assert_eq!(chain.canonical_hash(number), Some(block.hash));
         assert_eq!(chain.ancestor_hash(chain.head().hash, number), Some(block.hash));
         assert!(chain.is_canonical(&block.hash));
+        assert_eq!(chain.logs_blooms(number, number), [block.header().logs_bloom], "{number}");
         let stored = chain.stored(&block.hash).unwrap();
         assert_eq!(stored.block, *block);
         let receipts = stored.receipts.iter().map(|receipt| receipt.for_receipts_root());

@@ -154,9 +154,9 @@ fn a_directory_of_others_is_left_alone() {
 
     let identity = dir.path().join("IDENTITY");
     let written = fs::read_to_string(&identity).unwrap();
-    fs::write(&identity, written.replace("format 1", "format 9")).unwrap();
+    fs::write(&identity, written.replace("format 2", "format 9")).unwrap();
     let error = text(l2_engine_in(dir.path()));
-    assert!(error.contains("has format 9, this Opal reads format 1"), "{error}");
+    assert!(error.contains("has format 9, this Opal reads format 2"), "{error}");
     fs::write(&identity, "something else").unwrap();
     assert!(text(l2_engine_in(dir.path())).contains("no identity file"));
 

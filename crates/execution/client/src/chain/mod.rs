@@ -1,6 +1,8 @@
 //! The chain: one value that holds blocks, states, labels and the pool of one chain, of either
 //! layer. It executes what it imports; who asks it to is the [engine](crate::engine).
 
+#[cfg(test)]
+mod blooms_tests;
 mod durable;
 mod history;
 #[cfg(test)]
@@ -326,9 +328,10 @@ impl Chain {
         self.read().canonical_hash(number)
     }
 
-    /// Bloom of the logs of the canonical block at a height, without its block being read.
-    pub fn logs_bloom(&self, number: u64) -> Option<Bloom> {
-        self.read().logs_bloom(number)
+    /// Blooms of the logs of canonical blocks from `from` on, without their blocks being read: up
+    /// to `to`, or fewer; none when there is no block `from` (any more).
+    pub fn logs_blooms(&self, from: u64, to: u64) -> Vec<Bloom> {
+        self.read().logs_blooms(from, to)
     }
 
     /// Receipts of a block.

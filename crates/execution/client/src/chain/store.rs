@@ -185,11 +185,18 @@ impl Store {
         self.block(&self.canonical_hash(number)?)
     }
 
-    pub fn logs_bloom(&self, number: u64) -> Option<Bloom> {
-        if number < self.base && number != self.genesis.number() {
-            return self.on_disk(|disk| disk.header(number)).map(|(_, header)| header.logs_bloom);
+    /// Blooms of the canonical blocks from `from` on, up to `to`, as many as lie in one place: on
+    /// the disk or in memory. None when there is no block `from`.
+    pub fn logs_blooms(&self, from: u64, to: u64) -> Vec<Bloom> {
+        let genesis = self.genesis.number();
+        if from < self.base && from != genesis {
+            let to = to.min(self.base - 1);
+            return self.on_disk(|disk| disk.blooms(from, to).map(Some)).unwrap_or_default();
         }
-        self.block_by_number(number).map(|block| block.block.header().logs_bloom)
+        // Genesis is in memory, but not what follows it.
+        let to = if from < self.base { from } else { to };
+        let blocks = (from..=to).map_while(|number| self.block_by_number(number));
+        blocks.map(|block| block.block.header().logs_bloom).collect()
     }
 
     pub fn state(&self, hash: &B256) -> Option<&State> {

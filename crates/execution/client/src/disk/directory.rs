@@ -10,9 +10,11 @@ use opal_service::files::write_whole;
 use super::DiskError;
 use super::file::{make_dir, names};
 
-/// The layout that this code reads and writes. It is raised when an older Opal could not read what
-/// this one writes.
-pub(crate) const FORMAT: u64 = 1;
+/// The layout that this code writes. It is raised when an older Opal could not go on with what this
+/// one writes. Format 1 has no blooms; it is read, and becomes format 2 when it is opened.
+pub(crate) const FORMAT: u64 = 2;
+/// The first format with blooms of all blocks.
+const BLOOMS: u64 = 2;
 const LOCK: &str = "LOCK";
 const IDENTITY: &str = "IDENTITY";
 const FIRST_LINE: &str = "opal execution data";
@@ -31,6 +33,8 @@ pub struct Identity {
 pub(crate) struct Directory {
     pub path: PathBuf,
     pub identity: Identity,
+    /// What the identity file says.
+    format: u64,
     /// Holds the lock until it is dropped.
     _lock: Lock,
 }
@@ -61,8 +65,10 @@ impl Directory {
         }
         let lock = lock(path)?;
         let file = path.join(IDENTITY);
+        let mut format = FORMAT;
         if file.exists() {
-            let found = read_identity(&file)?;
+            let (found, has) = read_identity(&file)?;
+            format = has;
             if found != identity {
                 let reason = if found.chain_id == identity.chain_id {
                     format!("its genesis is {}, not {}", found.genesis, identity.genesis)
@@ -72,12 +78,9 @@ impl Directory {
                 return Err(DiskError::Foreign { path: path.to_owned(), reason });
             }
         } else {
-            let Identity { chain_id, genesis } = identity;
-            let text =
-                format!("{FIRST_LINE}\nformat {FORMAT}\nchain {chain_id}\ngenesis {genesis}\n");
-            write_whole(&file, text.as_bytes()).map_err(DiskError::io(&file, "write"))?;
+            write_identity(&file, identity)?;
         }
-        Ok(Self { path: path.to_owned(), identity, _lock: lock })
+        Ok(Self { path: path.to_owned(), identity, format, _lock: lock })
     }
 
     /// Locks a directory that is there, of whatever chain.
@@ -87,7 +90,23 @@ impl Directory {
             return Err(DiskError::Absent { path: path.to_owned() });
         }
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), identity: read_identity(&file)?, _lock: lock })
+        let (identity, format) = read_identity(&file)?;
+        Ok(Self { path: path.to_owned(), identity, format, _lock: lock })
+    }
+
+    /// Whether its file of blooms belongs to its blocks. An older Opal leaves one as it is that it
+    /// does not know.
+    pub const fn has_blooms(&self) -> bool {
+        self.format >= BLOOMS
+    }
+
+    /// Says that everything is there now that the newest format has; an older Opal will refuse it.
+    pub fn upgrade(&mut self) -> Result<(), DiskError> {
+        if self.format < FORMAT {
+            write_identity(&self.path.join(IDENTITY), self.identity)?;
+            self.format = FORMAT;
+        }
+        Ok(())
     }
 }
 
@@ -123,7 +142,14 @@ pub(super) fn lock(dir: &Path) -> Result<Lock, DiskError> {
     Ok(Lock(file))
 }
 
-fn read_identity(path: &Path) -> Result<Identity, DiskError> {
+fn write_identity(path: &Path, identity: Identity) -> Result<(), DiskError> {
+    let Identity { chain_id, genesis } = identity;
+    let text = format!("{FIRST_LINE}\nformat {FORMAT}\nchain {chain_id}\ngenesis {genesis}\n");
+    write_whole(path, text.as_bytes()).map_err(DiskError::io(path, "write"))
+}
+
+/// The identity and the format.
+fn read_identity(path: &Path) -> Result<(Identity, u64), DiskError> {
     let mut text = String::new();
     File::open(path).and_then(|file| file.take(1000).read_to_string(&mut text)).map_err(
         |error| match error.kind() {
@@ -137,12 +163,12 @@ fn read_identity(path: &Path) -> Result<Identity, DiskError> {
     }
     let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ');
     let format: u64 = value("format").and_then(|v| v.parse().ok()).ok_or_else(|| foreign(path))?;
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(DiskError::Format { path: path.to_owned(), found: format, known: FORMAT });
     }
     let chain_id = value("chain").and_then(|v| v.parse().ok()).ok_or_else(|| foreign(path))?;
     let genesis = value("genesis").and_then(|v| v.parse().ok()).ok_or_else(|| foreign(path))?;
-    Ok(Identity { chain_id, genesis })
+    Ok((Identity { chain_id, genesis }, format))
 }
 
 fn foreign(path: &Path) -> DiskError {

@@ -14,6 +14,7 @@
 //!
 //! This module moves bytes; it knows no rules of chains. [`Chain`](crate::Chain) decides.
 
+mod blooms;
 mod cache;
 mod codec;
 pub mod database;
@@ -32,7 +33,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_consensus::Header;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bloom};
 use opal_evm::State;
 
 use crate::chain::StoredBlock;
@@ -139,7 +140,7 @@ impl Disk {
     }
 
     fn open_in(
-        directory: Directory,
+        mut directory: Directory,
         new: Option<(u64, &State)>,
         options: StateStoreOptions,
     ) -> Result<(Self, Recovered), DiskError> {
@@ -160,7 +161,8 @@ impl Disk {
         let (journal, base, segments, roots, states) = match (journal, base, new) {
             (Some(journal), Some(base), _) => {
                 let states = open_states(Some(base.state.into()))?;
-                let segments = Segments::open(path, base.first, base.blocks)?;
+                let segments =
+                    Segments::open(path, base.first, base.blocks, directory.has_blooms())?;
                 let roots = Roots::open(path, base.roots_file, base.roots)?;
                 (journal, base, segments, roots, states)
             }
@@ -187,6 +189,7 @@ impl Disk {
             _ => return Err(DiskError::Absent { path: path.clone() }),
         };
         let runs = Runs::open(path, &base.runs)?;
+        directory.upgrade()?;
         let disk = Self {
             segments,
             runs,
@@ -255,6 +258,17 @@ impl Disk {
     /// The header of the flushed block at a height, with its hash.
     pub fn header(&self, number: u64) -> Result<Option<(B256, Header)>, DiskError> {
         self.read_entry(number, |entry| Ok((entry.hash, self.segments.header(entry)?)))
+    }
+
+    /// Blooms of consecutive flushed blocks from `from` on, up to `to` or the last one; none when
+    /// there is no such block.
+    pub fn blooms(&self, from: u64, to: u64) -> Result<Vec<Bloom>, DiskError> {
+        let last = to.min(self.next().saturating_sub(1));
+        if from > last {
+            return Ok(Vec::new());
+        }
+        let blooms = self.read_entry(last, |_| self.segments.blooms(from, last))?;
+        Ok(blooms.unwrap_or_default())
     }
 
     /// Reads what an entry of the index points to. A reorg may take the block away meanwhile; then

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   blocks.index        header · entry · entry · …        64 bytes each, so block n is one read away
+//!   blocks.blooms       a bloom for each entry (see `blooms`)
 //!   blocks-00000.data   header · body · results │ header · body · results │ …       up to 1 GiB
 //!   blocks-00001.data   …
 //! ```
@@ -14,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_consensus::Header;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bloom};
 
 use super::DiskError;
+use super::blooms::Blooms;
 use super::codec::{self, MIN_PART, Parts};
 use super::file::{DataFile, delete, names, numbered, sync_dir};
 use crate::chain::StoredBlock;
@@ -26,6 +28,8 @@ const MAGIC: &[u8; 16] = b"opal blocks   1\n";
 const ENTRY: usize = 64;
 /// A data file ends before it would grow beyond this.
 const MAX_FILE: u64 = 1 << 30;
+/// Blooms that are made again at a time.
+const MADE_AT_ONCE: u64 = 1_024;
 
 /// Where a block lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,7 @@ pub(crate) struct Segments {
     /// Blocks that count.
     count: AtomicU64,
     index: DataFile,
+    blooms: Blooms,
     data: Mutex<BTreeMap<u32, Arc<DataFile>>>,
     /// The end of what is written, which may be beyond what counts.
     end: Mutex<End>,
@@ -122,23 +127,26 @@ impl Segments {
                 delete(&dir.join(name))?;
             }
         }
+        let blooms = Blooms::create(dir, first)?;
         sync_dir(dir)?;
-        Ok(Self::new(dir, first, 0, index, End { blocks: 0, file: 0, offset: 0 }))
+        Ok(Self::new(dir, first, 0, index, blooms))
     }
 
-    fn new(dir: &Path, first: u64, count: u64, index: DataFile, end: End) -> Self {
+    fn new(dir: &Path, first: u64, count: u64, index: DataFile, blooms: Blooms) -> Self {
         Self {
             dir: dir.to_owned(),
             first,
             count: AtomicU64::new(count),
             index,
+            blooms,
             data: Mutex::default(),
-            end: Mutex::new(end),
+            end: Mutex::new(End { blocks: count, file: 0, offset: 0 }),
         }
     }
 
-    /// Opens the files and cuts them to the blocks that count.
-    pub fn open(dir: &Path, first: u64, count: u64) -> Result<Self, DiskError> {
+    /// Opens the files and cuts them to the blocks that count. Blooms are made again where there
+    /// are none; `keep_blooms` is false when those that are there may be of other blocks.
+    pub fn open(dir: &Path, first: u64, count: u64, keep_blooms: bool) -> Result<Self, DiskError> {
         let index = DataFile::open(dir.join("blocks.index"), true)?;
         let mut header = [0; ENTRY];
         index.read_at(&mut header, 0)?;
@@ -150,10 +158,36 @@ impl Segments {
             let reason = format!("it ends before block {count} from {first} on");
             return Err(DiskError::damaged(&index.path, length, reason));
         }
-        let end = End { blocks: count, file: 0, offset: 0 };
-        let segments = Self::new(dir, first, count, index, end);
+        let blooms = match keep_blooms {
+            true => Blooms::open(dir, first)?,
+            false => None,
+        };
+        let blooms = blooms.map_or_else(|| Blooms::create(dir, first), Ok)?;
+        let segments = Self::new(dir, first, count, index, blooms);
+        segments.make_blooms(count)?;
         segments.cut(count)?;
         Ok(segments)
+    }
+
+    /// Makes the blooms that are missing from the headers.
+    fn make_blooms(&self, count: u64) -> Result<(), DiskError> {
+        let found = self.blooms.count()?;
+        if found >= count {
+            return Ok(());
+        }
+        tracing::info!(target: "opal::execution", blocks = count - found, path = %self.dir.display(),
+            "the index of blooms is made from the headers");
+        let mut place = found;
+        while place < count {
+            let next = count.min(place + MADE_AT_ONCE);
+            let blooms: Result<Vec<Bloom>, DiskError> = (place..next)
+                .map(|place| Ok(self.header(&self.entry_at(place)?)?.logs_bloom))
+                .collect();
+            self.blooms.write(place, blooms?.iter())?;
+            place = next;
+        }
+        self.blooms.sync()?;
+        sync_dir(&self.dir)
     }
 
     /// Number of the first block.
@@ -181,6 +215,7 @@ impl Segments {
             }
         };
         self.index.cut(entry_offset(count))?;
+        self.blooms.cut(count)?;
         for name in names(&self.dir)? {
             let number = numbered(&name, "blocks-", ".data");
             if number.is_some_and(|number| number > u64::from(file)) {
@@ -227,6 +262,8 @@ impl Segments {
         }
         self.write(&end, &pending)?;
         end.offset += pending.len() as u64;
+        self.blooms.write(end.blocks, blocks.iter().map(|b| &b.block.header().logs_bloom))?;
+        self.blooms.sync()?;
         self.index.write_at(&entries, entry_offset(end.blocks))?;
         end.blocks += blocks.len() as u64;
         *self.end() = end;
@@ -270,6 +307,13 @@ impl Segments {
             .ok_or_else(|| DiskError::damaged(&self.index.path, offset, "an entry is wrong"))
     }
 
+    /// Blooms of the blocks of these numbers, all of which must be here.
+    pub fn blooms(&self, from: u64, to: u64) -> Result<Vec<Bloom>, DiskError> {
+        let Some(place) = from.checked_sub(self.first) else { return Ok(Vec::new()) };
+        let count = to.saturating_add(1).saturating_sub(from);
+        self.blooms.read(place, count as usize)
+    }
+
     /// The header at an entry.
     pub fn header(&self, entry: &Entry) -> Result<Header, DiskError> {
         let file = self.data(entry.file)?;
@@ -308,6 +352,9 @@ impl Segments {
             if parent.is_some_and(|parent| parent != header.parent_hash) {
                 return Err(wrong("the block does not follow the one before it"));
             }
+            if self.blooms.read(place, 1)? != [header.logs_bloom] {
+                return Err(wrong("the bloom in blocks.blooms is not the block's"));
+            }
             let (block, _) = self.block(&entry)?;
             each(header.number, &block)?;
             parent = Some(entry.hash);
@@ -315,9 +362,9 @@ impl Segments {
         Ok(())
     }
 
-    /// Bytes of index and data files.
+    /// Bytes of index, blooms and data files.
     pub fn bytes(&self) -> Result<u64, DiskError> {
-        let mut bytes = self.index.len()?;
+        let mut bytes = self.index.len()? + self.blooms.bytes()?;
         for name in names(&self.dir)? {
             if numbered(&name, "blocks-", ".data").is_some() {
                 let path = self.dir.join(name);

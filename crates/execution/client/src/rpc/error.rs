@@ -19,6 +19,9 @@ const REVERTED: i32 = 3;
 /// EIP-1474: the answer would be too large.
 const LIMIT_EXCEEDED: i32 = -32005;
 
+/// geth's code for blocks that a node does not keep (EIP-4444).
+const PRUNED_HISTORY: i32 = 4444;
+
 pub(super) fn server(message: impl Into<String>) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(SERVER_ERROR, message, None::<()>)
 }
@@ -41,6 +44,11 @@ pub(super) fn coded(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
 
 pub(super) fn header_not_found() -> ErrorObjectOwned {
     server("header not found")
+}
+
+/// Blocks below the head are not here: the chain began with a snapshot.
+pub(super) fn pruned_history() -> ErrorObjectOwned {
+    coded(PRUNED_HISTORY, "pruned history unavailable")
 }
 
 pub(super) fn state_unavailable(root: B256) -> ErrorObjectOwned {

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+use jsonrpsee::types::ErrorObjectOwned;
 
 use super::error::{self, RpcResult};
+use super::gate::Deadline;
 use super::params::Args;
 use super::{Registry, Rpc};
 use crate::chain::StoredBlock;
 
 /// Alternatives that one position of a filter may list.
 const MAX_ALTERNATIVES: usize = 1_000;
+/// Blooms that are read together. Few in tests, so that short chains have several pieces.
+const BLOOMS_AT_ONCE: u64 = if cfg!(test) { 4 } else { 512 };
 
 pub(super) fn register(registry: &mut Registry) {
     registry.blocking("eth_getLogs", |rpc, params| {
@@ -81,7 +85,8 @@ impl Rpc {
         Ok(logs)
     }
 
-    /// Reads blooms, and receipts only where the bloom may match.
+    /// The logs of a range of blocks. A reorg meanwhile makes it begin again, so that they are all
+    /// of one chain.
     fn collect_range(
         &self,
         from: u64,
@@ -94,29 +99,79 @@ impl Rpc {
             return Err(error::limit_exceeded(format!("exceed maximum block range: {limit}")));
         }
         let deadline = self.deadline();
-        let mut bytes = 0;
-        for number in from..=to {
+        loop {
+            // Every other block is an ancestor of the last one.
+            let end = self.chain.canonical_hash(to);
+            let collected = self.collect_once(from, to, filter, &deadline, logs);
+            if self.chain.canonical_hash(to) == end {
+                return collected;
+            }
             deadline.check()?;
-            let Some(bloom) = self.chain.logs_bloom(number) else { break };
-            if !filter.matches_bloom(bloom) {
-                continue;
+            logs.clear();
+            if self.chain.head().header().number < to {
+                // The new chain is shorter.
+                return Err(error::header_not_found());
             }
-            let Some(stored) = self.chain.stored_by_number(number) else { break };
-            let before = logs.len();
-            collect(&stored, filter, false, logs);
-            bytes += logs[before..].iter().map(size).sum::<usize>();
-            if logs.len() > self.config.max_logs {
-                return Err(error::limit_exceeded(format!(
-                    "query returned more than {} results",
-                    self.config.max_logs
-                )));
+        }
+    }
+
+    /// Reads blooms, and receipts only where the bloom may match.
+    fn collect_once(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &Filter,
+        deadline: &Deadline,
+        logs: &mut Vec<Log>,
+    ) -> RpcResult<()> {
+        let mut bytes = 0;
+        let mut next = from;
+        while next <= to {
+            deadline.check()?;
+            let blooms =
+                self.chain.logs_blooms(next, to.min(next.saturating_add(BLOOMS_AT_ONCE - 1)));
+            if blooms.is_empty() {
+                return Err(self.missing_blocks());
             }
-            if bytes > self.config.max_log_bytes {
-                return Err(error::limit_exceeded(format!(
-                    "query returned more than {} bytes of logs",
-                    self.config.max_log_bytes
-                )));
+            let numbers = next..;
+            next += blooms.len() as u64;
+            for (number, bloom) in numbers.zip(blooms) {
+                if !filter.matches_bloom(bloom) {
+                    continue;
+                }
+                deadline.check()?;
+                let stored = self.chain.stored_by_number(number);
+                let stored = stored.ok_or_else(|| self.missing_blocks())?;
+                let before = logs.len();
+                collect(&stored, filter, false, logs);
+                bytes += logs[before..].iter().map(size).sum::<usize>();
+                self.check_answer(logs.len(), bytes)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Why blocks below the head are not here. An answer without them would look as if they had no
+    /// logs.
+    fn missing_blocks(&self) -> ErrorObjectOwned {
+        match self.chain.storage_error() {
+            Some(error) => error::server(error.to_string()),
+            None => error::pruned_history(),
+        }
+    }
+
+    /// Refuses an answer that has become too large.
+    fn check_answer(&self, logs: usize, bytes: usize) -> RpcResult<()> {
+        let limits = &self.config;
+        if logs > limits.max_logs {
+            let limit = limits.max_logs;
+            return Err(error::limit_exceeded(format!("query returned more than {limit} results")));
+        }
+        if bytes > limits.max_log_bytes {
+            let limit = limits.max_log_bytes;
+            return Err(error::limit_exceeded(format!(
+                "query returned more than {limit} bytes of logs"
+            )));
         }
         Ok(())
     }

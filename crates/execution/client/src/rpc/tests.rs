@@ -46,6 +46,7 @@ fn call_logger(from: u8, nonce: u64) -> TxEnvelope {
 
 mod blocks;
 mod history;
+mod logs;
 mod simulate;
 mod traces;
 

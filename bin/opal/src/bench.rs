@@ -230,6 +230,8 @@ mod tests {
         assert!(report.text().contains(&dir.path().display().to_string()), "{}", report.text());
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert!(json["rows"][0]["disk kB a block"].as_f64().unwrap() > 1.0, "{json}");
+        assert_eq!(json["rows"][0]["flushes"], 1, "{json}");
+        assert!(json["rows"][0]["ms a flush"].as_f64().unwrap() > 0.0, "{json}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
     }
 

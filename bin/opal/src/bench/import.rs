@@ -74,6 +74,9 @@ pub(super) fn run(
             "pool",
             "rest",
             "disk kB a block",
+            "flushes",
+            "ms a flush",
+            "of it alone ms",
             "memory MB",
             "bottleneck",
         ],
@@ -88,6 +91,10 @@ pub(super) fn run(
                 .into(),
             "The limit is revm alone on the same transactions: senders known, all state in a hash \
              map, no roots, nothing stored."
+                .into(),
+            "A flush writes the blocks and the state of the newest one beside the import, on a thread \
+             of its own; alone is the end of it, in which the chain cannot change. With as many \
+             blocks as make one flush (64 at most) nothing runs beside it."
                 .into(),
             "Memory is the whole process's, the blocks and accounts of this bench included.".into(),
         ],
@@ -110,6 +117,8 @@ fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
         ("rest", rest),
     ];
     let bottleneck = parts.iter().max_by_key(|(_, time)| *time).map_or("", |(name, _)| *name);
+    let flushes = u32::try_from(figures.times.flushes).unwrap_or(u32::MAX).max(1);
+    let a_flush = |time: Duration| ms(time / flushes);
     let megabytes = |bytes: u64| Cell::Number(bytes as f64 / 1e6);
     let mut row = vec![
         Cell::Text(kind.name().into()),
@@ -123,6 +132,9 @@ fn row(kind: Kind, blocks: u64, figures: &Figures) -> Vec<Cell> {
     row.extend(parts.iter().map(|(_, time)| Cell::Share(share(*time))));
     row.extend([
         Cell::Number(figures.disk as f64 / blocks as f64 / 1e3),
+        Cell::Whole(figures.times.flushes),
+        a_flush(figures.times.flushing),
+        a_flush(figures.times.committing),
         figures.memory.map_or(Cell::Text("-".into()), megabytes),
         Cell::Text(bottleneck.into()),
     ]);
@@ -160,9 +172,10 @@ fn measure(
         figures.limit += limit_of(&spec, &block, &senders.unwrap_or_default(), &state)?;
         parent = block;
     }
-    figures.times = engine.chain().import_times().since(&before);
     figures.memory = resident_bytes();
+    // Waits for the last flush, which counts among them.
     figures.disk = engine.disk_bytes()?.saturating_sub(empty);
+    figures.times = engine.chain().import_times().since(&before);
     Ok(figures)
 }
 

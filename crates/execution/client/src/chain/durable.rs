@@ -358,6 +358,7 @@ impl Chain {
         let written = started.elapsed();
 
         let _guard = self.change_now();
+        let alone = std::time::Instant::now();
         let follows = blocks.first().is_some_and(|first| first.number() == disk.next());
         if !follows || !self.read().is_canonical(last) {
             tracing::debug!(target: "opal::execution", block = last.number(),
@@ -372,6 +373,11 @@ impl Chain {
         records.push(Record::Forkchoice(forkchoice(&self.read().labels)));
         disk.commit(flushed, &records)?;
         self.write().release_flushed();
+        self.times.add(|times| {
+            times.flushes += 1;
+            times.flushing += started.elapsed();
+            times.committing += alone.elapsed();
+        });
         tracing::debug!(target: "opal::execution", to = last.number(), blocks = blocks.len(),
             ?written, took = ?started.elapsed(), "flushed");
         Ok(())

@@ -21,6 +21,12 @@ pub struct ImportTimes {
     pub tending: Duration,
     /// Moving the pool to new heads.
     pub pool: Duration,
+    /// Flushes that were committed.
+    pub flushes: u64,
+    /// What they took on a thread of their own, beside imports as a rule.
+    pub flushing: Duration,
+    /// The last part of each flush, in which the chain cannot change.
+    pub committing: Duration,
 }
 
 impl ImportTimes {
@@ -35,6 +41,9 @@ impl ImportTimes {
             storing: self.storing.saturating_sub(before.storing),
             tending: self.tending.saturating_sub(before.tending),
             pool: self.pool.saturating_sub(before.pool),
+            flushes: self.flushes.saturating_sub(before.flushes),
+            flushing: self.flushing.saturating_sub(before.flushing),
+            committing: self.committing.saturating_sub(before.committing),
         }
     }
 }

@@ -121,7 +121,9 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
             std::fs::create_dir(&to)?;
             copy(&entry.path(), &to)?;
         } else {
-            std::fs::copy(entry.path(), to)?;
+            std::fs::copy(entry.path(), &to)?;
+            // Else the chain's first sync would wait for the copy, too.
+            std::fs::OpenOptions::new().write(true).open(&to)?.sync_all()?;
         }
     }
     Ok(())

@@ -82,7 +82,9 @@ fn change(input: &mut Input<'_>, files: &mut Files) {
         return;
     }
     // Where something is written that has a checksum of its own.
-    let parts = parts(name, bytes, root.as_ref());
+    let mut parts = parts(name, bytes, root.as_ref());
+    // Of files that were cut or exchanged, not all is there.
+    parts.retain(|part| part.content.end.max(part.sum + 4) <= bytes.len());
     let part = parts.get(input.below(parts.len().max(1)));
     let range = part.map_or(0..bytes.len(), |part| part.content.clone());
     for _ in 0..=input.below(4) {

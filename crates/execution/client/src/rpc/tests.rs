@@ -47,6 +47,7 @@ fn call_logger(from: u8, nonce: u64) -> TxEnvelope {
 mod blocks;
 mod history;
 mod logs;
+mod otterscan;
 mod simulate;
 mod traces;
 

@@ -36,15 +36,15 @@ fn deposit(change: impl FnOnce(&mut DepositTransaction)) -> TxEnvelope {
     tx.into()
 }
 
-struct Traced {
-    engine: LocalEngine,
-    module: RpcModule<()>,
-    contract: Address,
-    blocks: Vec<SealedBlock>,
+pub(super) struct Traced {
+    pub engine: LocalEngine,
+    pub module: RpcModule<()>,
+    pub contract: Address,
+    pub blocks: Vec<SealedBlock>,
 }
 
 /// Three blocks: a deployment, then every kind of transaction, then one without users.
-async fn traced() -> Traced {
+pub(super) async fn traced() -> Traced {
     let (engine, module) = l2();
     let mut blocks = Vec::new();
     let deploy = custom(0, |tx| {
@@ -103,7 +103,7 @@ async fn traced() -> Traced {
     Traced { engine, module, contract, blocks }
 }
 
-fn number(value: &Value) -> u64 {
+pub(super) fn number(value: &Value) -> u64 {
     serde_json::from_value::<U64>(value.clone()).unwrap().to()
 }
 

@@ -1,4 +1,4 @@
-//! `debug_trace…`, `trace_…`, witnesses and what else looks into executed blocks.
+//! `debug_trace…`, `trace_…`, `ots_…`, witnesses and what else looks into executed blocks.
 //!
 //! ```text
 //!  block ─► parent's state ─► BlockExecutor, as at import ─► transact… ─► inspect(tx, tracer)
@@ -8,6 +8,7 @@
 
 mod geth;
 mod limits;
+mod otterscan;
 mod parity;
 mod replay;
 mod state;
@@ -48,6 +49,7 @@ impl Default for TraceConfig {
 pub(super) fn register(registry: &mut Registry) {
     geth::register(registry);
     parity::register(registry);
+    otterscan::register(registry);
     state::register(registry);
     witness::register(registry);
 }

@@ -120,7 +120,8 @@ fn settle(tracer: &TracingInspector, budget: &mut Budget) -> RpcResult<()> {
     budget.error().map_or(Ok(()), Err)
 }
 
-fn run(
+/// Executes a transaction of a block under a tracer within the budget.
+pub(super) fn run(
     executor: &mut BlockExecutor<'_>,
     tx: &TxEnvelope,
     sender: alloy_primitives::Address,

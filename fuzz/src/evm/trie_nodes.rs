@@ -74,6 +74,7 @@ fn examine<V: Leaf>(trie: &Trie<V>, keys: &[B256], source: &Hostile, value: V) {
     sorted.dedup();
     let many = trie.get_many(&sorted, source, |_| ());
     for (key, found) in sorted.iter().zip(many) {
+        source.begin();
         assert_eq!(found, trie.get(key, source, |_| ()));
     }
     let mut changes: Vec<_> = sorted.into_iter().map(|key| (key, Some(value.clone()))).collect();

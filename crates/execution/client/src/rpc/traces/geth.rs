@@ -191,13 +191,13 @@ fn result(
         .get_result(place, &tx, block, &outcome, &mut before)
         .map_err(|error: DebugInspectorError<_>| error::server(error.to_string()))?;
     if let GethTrace::Default(frame) = &mut trace {
-        frame.struct_logs.iter_mut().for_each(leave_out_nothing);
+        frame.struct_logs.iter_mut().for_each(leave_out_empty);
     }
     Ok(trace)
 }
 
 /// Geth leaves out what is empty or zero in a step.
-fn leave_out_nothing(step: &mut StructLog) {
+fn leave_out_empty(step: &mut StructLog) {
     step.refund_counter = step.refund_counter.filter(|refund| *refund != 0);
     step.memory = step.memory.take().filter(|words| !words.is_empty());
     step.return_data = step.return_data.take().filter(|data| !data.is_empty());

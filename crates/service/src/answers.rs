@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jsonrpsee::server::middleware::rpc::{Batch, BatchEntry, Notification, Request, RpcServiceT};
 use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
-use jsonrpsee::types::error::{INTERNAL_ERROR_CODE, INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE};
+use jsonrpsee::types::error::{INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE};
 use jsonrpsee::types::{ErrorObjectOwned, Id};
 
 use crate::backlog::Backlog;
@@ -51,17 +51,15 @@ where
 {
     async fn one(&self, request: Request<'_>) -> MethodResponse {
         let (id, method) = (request.id.clone().into_owned(), request.method.clone().into_owned());
+        // The library would write a line into the log for each.
+        if !self.backlog.is_websocket() && method.ends_with("subscribe") {
+            let text = "notifications not supported";
+            let error = ErrorObjectOwned::owned(METHOD_NOT_FOUND_CODE, text, None::<()>);
+            return MethodResponse::error(id, error);
+        }
         let answer = self.inner.call(request).await;
         match answer.as_error_code() {
             Some(METHOD_NOT_FOUND_CODE) => MethodResponse::error(id, unknown_method(&method)),
-            // The library's only error of this code: a subscription needs a connection that stays.
-            Some(INTERNAL_ERROR_CODE)
-                if !self.backlog.is_websocket() && method.ends_with("subscribe") =>
-            {
-                let text = "notifications not supported";
-                let error = ErrorObjectOwned::owned(METHOD_NOT_FOUND_CODE, text, None::<()>);
-                MethodResponse::error(id, error)
-            }
             _ => answer,
         }
     }

@@ -71,7 +71,7 @@ fn state_error(error: StateError) -> jsonrpsee::types::ErrorObjectOwned {
 
 /// A block without its transactions, and what they paid.
 fn details(stored: &StoredBlock) -> RpcResult<Value> {
-    let mut block = slim(stored, false)?;
+    let mut block = slim(stored)?;
     if let Some(block) = block.as_object_mut() {
         block.remove("transactions");
     }
@@ -80,8 +80,9 @@ fn details(stored: &StoredBlock) -> RpcResult<Value> {
     Ok(json!({ "block": block, "issuance": issuance, "totalFees": total_fees(stored) }))
 }
 
-fn slim(stored: &StoredBlock, full: bool) -> RpcResult<Value> {
-    let mut block = to_value(types::block(stored, full))?;
+/// A block with its transactions' hashes.
+fn slim(stored: &StoredBlock) -> RpcResult<Value> {
+    let mut block = to_value(types::block(stored, false))?;
     block["logsBloom"] = Value::Null;
     block["transactionCount"] = json!(stored.block.block.body.transactions.len());
     Ok(block)
@@ -115,7 +116,7 @@ fn transactions(rpc: &Rpc, stored: &StoredBlock, page: usize, size: usize) -> Rp
             tx["input"] = selector.into();
         }
     }
-    let mut block = slim(stored, false)?;
+    let mut block = slim(stored)?;
     block["transactions"] = shown;
     let mut receipts = to_value(rpc.receipts_of(stored).some(start..end))?;
     for receipt in receipts.as_array_mut().into_iter().flatten() {

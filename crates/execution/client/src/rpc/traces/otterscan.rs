@@ -301,3 +301,32 @@ fn creator(rpc: &Rpc, address: Address) -> RpcResult<Option<ContractCreator>> {
         Ok(found)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::*;
+
+    #[test]
+    fn fees_are_those_of_gas_of_l1_data_and_of_the_operator() {
+        let engine = l2_engine();
+        let chain = engine.chain();
+        for nonce in 0..2 {
+            chain.pool().add_raw(&raw(&transfer(0, nonce, GWEI))).unwrap();
+        }
+        let block = extend(&engine, l2_attributes(&engine.head(), &[minting_deposit(7)]));
+        let stored = chain.stored(&block.hash).unwrap();
+        let mut dearer = StoredBlock {
+            block: stored.block.clone(),
+            receipts: stored.receipts.clone(),
+            senders: stored.senders.clone(),
+            withdrawals_storage_root: stored.withdrawals_storage_root,
+            l1_fee: stored.l1_fee,
+        };
+        dearer.l1_fee.as_mut().unwrap().operator_fee_constant += 777;
+        let more = total_fees(&dearer) - total_fees(&stored);
+        // Deposits pay none of it.
+        assert_eq!(more, U256::from(2 * 777));
+    }
+}
